@@ -1,0 +1,1 @@
+"""The door: HTTP in, jobs out. Never imports torch or the worker."""

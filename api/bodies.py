@@ -1,0 +1,142 @@
+"""What a client sent, as a submission: strict JSON, or a multipart form."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from flask import Request
+from pydantic import ValidationError
+from werkzeug.datastructures import FileStorage
+
+from api.schemas import SubmitJson
+from captioner.errors import (
+    ImageEmpty,
+    ImageTooManyBytes,
+    InvalidBase64,
+    InvalidJson,
+    InvalidRequest,
+    UnsupportedMediaType,
+)
+from captioner.intake import Submission, Upload
+
+FILE_FIELDS = ("images", "images[]", "file")
+TEXT_FIELDS = ("model", "prompt")
+MAX_FILE_NAME_CHARS = 255
+
+
+def read_submission(request: Request, *, max_image_bytes: int) -> Submission:
+    """The submission in a request's body. Raises a `RequestError` that names what is wrong."""
+    if request.mimetype == "application/json":
+        return _from_json(request.get_data(cache=False), max_image_bytes)
+    if request.mimetype == "multipart/form-data":
+        return _from_form(request, max_image_bytes)
+    raise UnsupportedMediaType(
+        f"The content type is {request.mimetype or 'missing'!r}; "
+        "send application/json or multipart/form-data."
+    )
+
+
+def _from_json(body: bytes, max_image_bytes: int) -> Submission:
+    try:
+        asked = SubmitJson.model_validate(parse_json(body))
+    except ValidationError as error:
+        raise InvalidRequest(_first_fault(error), errors=_faults(error)) from error
+    uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in asked.imgb64s]
+    return Submission(uploads, asked.model, asked.prompt)
+
+
+def _from_form(request: Request, max_image_bytes: int) -> Submission:
+    unknown = [
+        *(name for name in request.files if name not in FILE_FIELDS),
+        *(name for name in request.form if name not in TEXT_FIELDS),
+    ]
+    if unknown:
+        raise InvalidRequest(
+            f"The form has a field {unknown[0][:64]!r}; "
+            f"files go into 'images' or 'file', text into {' or '.join(map(repr, TEXT_FIELDS))}."
+        )
+    uploads = [
+        Upload(partial(_read, file, max_image_bytes), _shown_name(file.filename))
+        for _, file in request.files.items(multi=True)
+    ]
+    return Submission(uploads, request.form.get("model"), request.form.get("prompt"))
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON as RFC 8259 has it: UTF-8, no NaN, no doubled names. Raises `InvalidJson`."""
+    try:
+        return json.loads(
+            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_doubles
+        )
+    except RecursionError as error:
+        raise InvalidJson("The JSON is nested too deeply.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"The body is not UTF-8 (byte {error.start}).") from error
+    except ValueError as error:
+        raise InvalidJson(f"The body is not valid JSON: {str(error)[:200]}.") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _no_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("an object has the same name twice")
+    return names
+
+
+def _decode(text: str, max_bytes: int) -> bytes:
+    """Bytes of a base64 text or a data URI."""
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64") or not head.startswith("data:image/"):
+            raise InvalidBase64("A data URI must begin with 'data:image/…;base64,'.")
+    if not text:
+        raise ImageEmpty("The picture's base64 text is empty.")
+    if len(text) // 4 * 3 > max_bytes + 2:
+        raise ImageTooManyBytes(_too_many(len(text) // 4 * 3, max_bytes))
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidBase64(
+            "The picture is not base64 in the standard alphabet, padded and without line breaks "
+            "(try: base64 -w0 picture.jpg)."
+        ) from error
+
+
+def _read(file: FileStorage, max_bytes: int) -> bytes:
+    data = file.stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ImageTooManyBytes(_too_many(len(data), max_bytes))
+    return data
+
+
+def _too_many(size: int, limit: int) -> str:
+    return f"The picture's file has {size} bytes or more; at most {limit} are allowed."
+
+
+def _shown_name(name: str | None) -> str | None:
+    """A file name for showing only, never a path: printable characters, bounded."""
+    shown = "".join(c for c in name or "" if c.isprintable())
+    return shown[:MAX_FILE_NAME_CHARS] or None
+
+
+def _faults(error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"field": _field(fault["loc"]), "detail": fault["msg"]} for fault in error.errors()[:20]
+    ]
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    return f"{_field(fault['loc'])}: {fault['msg']}."
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    join: Callable[[int | str], str] = lambda part: f"[{part}]" if isinstance(part, int) else part  # noqa: E731
+    return "".join(join(part) for part in location)[:100] or "body"

@@ -1,0 +1,108 @@
+"""Every error becomes a problem document (RFC 9457) with a stable `code`."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from captioner.errors import CaptionerError
+
+log = logging.getLogger(__name__)
+
+STATUS = {
+    "invalid_request": 422,
+    "invalid_json": 400,
+    "invalid_base64": 400,
+    "no_images": 422,
+    "too_many_images": 413,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "model_unknown": 422,
+    "invalid_prompt": 422,
+    "job_not_found": 404,
+    "all_images_refused": 422,
+    "image_empty": 422,
+    "unsupported_image_format": 415,
+    "image_too_many_bytes": 413,
+    "image_too_large": 422,
+    "image_too_small": 422,
+    "image_truncated": 422,
+    "image_undecodable": 422,
+    "model_unavailable": 503,
+    "caption_failed": 500,
+    "worker_lost": 500,
+    "database_unavailable": 503,
+    "storage_unavailable": 503,
+    "too_many_waiters": 503,
+    "shutting_down": 503,
+    "internal_error": 500,
+}
+"""The HTTP status of each code of `captioner.errors`."""
+
+HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+"""The code of what Flask itself refuses, by status."""
+
+RETRY_AFTER_S = 5
+
+
+def register(app: Flask) -> None:
+    """Make the application answer every error as a problem document."""
+    app.register_error_handler(CaptionerError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem(code: str, *, status: int, title: str, detail: str, **extra: Any) -> Response:
+    """A problem document. 503 and 429 say when to come back."""
+    body = {
+        "type": f"urn:captioner:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **extra,
+    }
+    response = jsonify(body)
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    if status in (429, 503):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _ours(error: CaptionerError) -> Response:
+    status = STATUS[error.code]
+    if status >= 500:
+        log.warning("%s: %s", error.code, error.detail, extra={"action": "request_failed"})
+    response = problem(
+        error.code, status=status, title=error.title, detail=error.detail, **error.extra
+    )
+    if "urls" in error.extra:  # a job exists all the same: say where
+        response.headers["Location"] = error.extra["urls"]["self"]
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    response = problem(
+        HTTP_CODES.get(status, f"http_{status}"),
+        status=status,
+        title=error.name,
+        detail=error.description or error.name,
+    )
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("A request failed in a way that is our fault.", exc_info=error)
+    return _ours(CaptionerError("The server made a mistake; it has been logged."))

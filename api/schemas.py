@@ -1,0 +1,241 @@
+"""The shapes of requests and answers. The OpenAPI document is made from these same classes."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from captioner import errors as error_tree
+from captioner.errors import CaptionerError
+from captioner.queries import JobRead
+from models import ImageState, JobImage, JobState
+
+
+class Strict(BaseModel):
+    """Refuses fields that it does not know, so that a misspelt one is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SubmitJson(Strict):
+    """A submission as JSON."""
+
+    imgb64s: Annotated[
+        list[str], Field(description="Pictures, each as base64 or as a data URI.", min_length=1)
+    ]
+    model: Annotated[str | None, Field(description="Model name. Default: the server's.")] = None
+    prompt: Annotated[str | None, Field(description="Beginning of the caption.")] = None
+
+
+class SubmitForm(BaseModel):
+    """A submission as a multipart form."""
+
+    images: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
+        Field(description="Pictures, one part each. The field name 'file' works too."),
+    ]
+    model: str | None = None
+    prompt: str | None = None
+
+
+class Urls(BaseModel):
+    """Where to look further."""
+
+    self_: Annotated[str, Field(alias="self", description="The job itself.")]
+
+    @classmethod
+    def of(cls, job_id: UUID) -> Self:
+        """The addresses of a job."""
+        return cls.model_validate({"self": f"/captionImage/{job_id}"})
+
+
+class Accepted(BaseModel):
+    """The job is stored and will be done."""
+
+    id: UUID
+    msg: str = "Job Started!"
+    status: JobState = JobState.QUEUED
+    urls: Urls
+
+
+class ImageFault(BaseModel):
+    """Why one image has no caption."""
+
+    code: str
+    title: str
+    detail: str | None
+
+
+class IndexedFault(ImageFault):
+    """Why the image at `index` has no caption."""
+
+    index: int
+
+
+class Finished(BaseModel):
+    """The job is done: one caption per image, in order; null where there is none."""
+
+    id: UUID
+    msg: str = "Job finished!"
+    status: JobState
+    result: list[str | None]
+    errors: list[IndexedFault]
+    urls: Urls
+
+
+class ImageTimings(BaseModel):
+    """Milliseconds of each step, where it was taken."""
+
+    decode_ms: float | None
+    wait_ms: float | None
+    infer_ms: float | None
+
+
+class ImageView(BaseModel):
+    """One image of a job."""
+
+    position: int
+    file_name: str | None
+    status: ImageState
+    caption: str | None
+    error: ImageFault | None
+    cached: bool
+    attempt: int
+    model_revision: str | None
+    timings: ImageTimings
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, image: JobImage) -> Self:
+        """The view of a row."""
+        return cls(
+            position=image.position,
+            file_name=image.file_name,
+            status=ImageState(image.state),
+            caption=image.caption,
+            error=fault(image),
+            cached=image.cached,
+            attempt=image.attempt,
+            model_revision=image.model_revision,
+            timings=ImageTimings(
+                decode_ms=image.decode_ms, wait_ms=image.wait_ms, infer_ms=image.infer_ms
+            ),
+            started_at=image.started_at,
+            finished_at=image.finished_at,
+        )
+
+
+class Counts(BaseModel):
+    """How many images are where."""
+
+    total: int
+    succeeded: int
+    failed: int
+    unfinished: int
+
+
+class JobSummary(BaseModel):
+    """A job in a list."""
+
+    id: UUID
+    status: JobState
+    model: str
+    result: list[str | None]
+    counts: Counts
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    urls: Urls
+
+    @classmethod
+    def of(cls, read: JobRead) -> Self:
+        """The view of a job that was read."""
+        return cls(**_summary(read))
+
+
+class JobView(JobSummary):
+    """The whole job."""
+
+    prompt: str | None
+    images: list[ImageView]
+    queue_position: Annotated[
+        int | None, Field(description="1 for the next job of its model; null once begun.")
+    ]
+
+    @classmethod
+    def of(cls, read: JobRead) -> Self:
+        """The view of a job that was read."""
+        return cls(
+            **_summary(read),
+            prompt=read.job.prompt,
+            images=[ImageView.of(image) for image in read.images],
+            queue_position=read.queue_position,
+        )
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). `code` is stable; some codes add fields of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """Whether a caption can be had now; `reasons` names each part that is not ready."""
+
+    ready: bool
+    reasons: dict[str, str]
+
+
+TITLES = {
+    member.code: member.title
+    for member in vars(error_tree).values()
+    if isinstance(member, type) and issubclass(member, CaptionerError)
+}
+
+
+def fault(image: JobImage) -> ImageFault | None:
+    """Why an image has no caption, if it failed."""
+    if image.error_code is None:
+        return None
+    title = TITLES.get(image.error_code, image.error_code)
+    return ImageFault(code=image.error_code, title=title, detail=image.error_detail)
+
+
+def faults(read: JobRead) -> list[IndexedFault]:
+    """Why each failed image of a job has no caption."""
+    found = [(image.position, fault(image)) for image in read.images]
+    return [IndexedFault(index=n, **dict(why)) for n, why in found if why is not None]
+
+
+def _summary(read: JobRead) -> dict[str, object]:
+    job = read.job
+    return {
+        "id": job.id,
+        "status": JobState(job.state),
+        "model": job.model,
+        "result": [image.caption for image in read.images],
+        "counts": Counts(
+            total=job.image_count,
+            succeeded=job.succeeded_count,
+            failed=job.failed_count,
+            unfinished=job.image_count - job.succeeded_count - job.failed_count,
+        ),
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "urls": Urls.of(job.id),
+    }

@@ -1,0 +1,41 @@
+"""The database's own clock, as SQL, so that a skewed worker clock changes nothing."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Float, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from models.base import UtcDateTime
+
+
+class _Instant(GenericFunction[Any]):
+    """Now plus some seconds. One argument: the seconds, which may be negative."""
+
+    type = UtcDateTime()
+    name = "captioner_instant"
+    inherit_cache = True
+
+
+@compiles(_Instant, "postgresql")
+def _on_postgres(element: _Instant, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(_Instant, "sqlite")
+def _on_sqlite(element: _Instant, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return (
+        f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', CAST({seconds} AS REAL)))"
+    )
+
+
+def now() -> ColumnElement[Any]:
+    """The moment at which the statement runs."""
+    return now_plus(0.0)
+
+
+def now_plus(seconds: float) -> ColumnElement[Any]:
+    """That moment, some seconds later (or earlier, when negative)."""
+    return _Instant(bindparam(None, float(seconds), type_=Float()))

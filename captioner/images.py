@@ -1,0 +1,185 @@
+"""Pictures: what a header says, upright RGB pixels, and the size that an engine wants.
+
+With `pixels` the only place that knows Pillow. What a file is called plays no part: bytes decide.
+
+- Size is judged from the header, before a pixel is decoded. Our own limit does it, on the picture
+  at hand. Pillow's global ceiling (about 179 million pixels) stays as it is above that: changing
+  it, or the warning filters, for one call would be seen by every other thread.
+- Only the first frame of an animation is read.
+- How colours, transparency and turns are treated is told in `pixels`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from captioner import errors, pixels
+
+if TYPE_CHECKING:  # a decode child must not load pydantic
+    from captioner.settings import Settings
+
+Size = tuple[int, int]
+
+_MEDIA_TYPES = {
+    name: f"image/{name.lower()}"
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+}
+_PLUGINS = {
+    "JPEG": "Jpeg",
+    "PNG": "Png",
+    "WEBP": "WebP",
+    "GIF": "Gif",
+    "BMP": "Bmp",
+    "TIFF": "Tiff",
+    "AVIF": "Avif",
+}
+_OUR_NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What a picture may be: `formats` by our names, sizes in bytes and pixels."""
+
+    formats: tuple[str, ...]
+    max_bytes: int
+    max_pixels: int
+    max_side: int
+    min_side: int
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> Self:
+        """The limits in force. ValueError when a format's decoder is not installed."""
+        for name in settings.image_formats:
+            _pillow_name(name)
+        return cls(
+            formats=settings.image_formats,
+            max_bytes=settings.max_image_bytes,
+            max_pixels=settings.max_image_pixels,
+            max_side=settings.max_image_side,
+            min_side=settings.min_image_side,
+        )
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a header says. `width` and `height` are as stored, before any EXIF turn."""
+
+    format: str
+    media_type: str
+    width: int
+    height: int
+    bytes: int
+
+
+def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
+    """What the header says, without decoding a pixel. Raises an `ImageError` that says why not."""
+    with _opened(data, limits) as image:
+        name = _OUR_NAMES.get(str(image.format), str(image.format))
+        return ImageInfo(name, _MEDIA_TYPES[name], *image.size, len(data))
+
+
+def decode(data: bytes, limits: ImageLimits) -> Image.Image:
+    """The upright RGB picture, without metadata. Raises an `ImageError`, and nothing else."""
+    with _opened(data, limits) as image:
+        return pixels.upright_rgb(image)
+
+
+def fit(image: Image.Image, size: Size) -> NDArray[np.uint8]:
+    """`image` as (height, width, 3) for a `size` of (height, width), its shape not kept.
+
+    Bicubic, and bit for bit what the PIL image processors of transformers make of it.
+    """
+    height, width = size
+    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+@contextmanager
+def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
+    if not data:
+        raise errors.ImageEmpty("The picture has no bytes. Send the whole file.")
+    if len(data) > limits.max_bytes:
+        detail = f"The picture has {len(data)} bytes; {limits.max_bytes} are allowed."
+        raise errors.ImageTooManyBytes(f"{detail} Compress it or make it smaller.")
+    names = [_pillow_name(name) for name in limits.formats]
+    try:
+        with Image.open(BytesIO(data), formats=names) as image:
+            _check_size(image.size, limits)
+            yield image
+    except errors.ImageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged files raise anything; twelve kinds were seen
+        _refuse(data, names, error)
+
+
+@lru_cache
+def _pillow_name(name: str) -> str:
+    # Loads this one plugin: left to itself, Pillow loads all forty at the first WebP.
+    if name == "HEIC":
+        try:
+            import_module("pillow_heif").register_heif_opener()
+        except ImportError as error:
+            raise ValueError("image_formats=HEIC needs the extra captioner[heic]") from error
+        return "HEIF"
+    if name == "AVIF" and not features.check("avif"):
+        raise ValueError("image_formats=AVIF needs a Pillow that was built with AVIF")
+    import_module(f"PIL.{_PLUGINS[name]}ImagePlugin")
+    return name
+
+
+def _check_size(size: Size, limits: ImageLimits) -> None:
+    width, height = size
+    found = f"The picture is {width} x {height} pixels"
+    if width * height > limits.max_pixels or max(size) > limits.max_side:
+        allowed = f"at most {limits.max_pixels} pixels and {limits.max_side} on a side are allowed"
+        raise errors.ImageTooLarge(f"{found}; {allowed}. Make it smaller.")
+    if min(size) < limits.min_side:
+        detail = f"{found}; a side must have at least {limits.min_side}. Send a larger picture."
+        raise errors.ImageTooSmall(detail)
+
+
+def _refuse(data: bytes, names: list[str], error: Exception) -> NoReturn:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        raise errors.ImageTooLarge("The picture has too many pixels. Make it smaller.") from error
+    if isinstance(error, MemoryError):
+        detail = "Decoding takes more memory than one picture may use. Make the picture smaller."
+        raise errors.ImageUndecodable(detail) from error
+    name = next((name for name in names if _accepts(name, data)), None)
+    if name is None or str(error).startswith("Unsupported"):
+        known = ", ".join(_OUR_NAMES.get(name, name) for name in names)
+        detail = f"The bytes are no picture that is read here. Send one of {known}."
+        raise errors.UnsupportedImageFormat(detail) from error
+    if "truncated" in str(error).lower() or _ends_early(data, name):
+        detail = "The picture's file ends too early. Send the whole file."
+        raise errors.ImageTruncated(detail) from error
+    detail = "The picture's file is damaged. Save it anew from its source and send that."
+    raise errors.ImageUndecodable(detail) from error
+
+
+def _accepts(name: str, data: bytes) -> bool:
+    if name == "BMP" and data[6:10] != bytes(4):
+        return False  # Pillow is content with the letters BM, as in "BMW"
+    accept: Any = Image.OPEN[name][1]
+    return accept is not None and accept(data[:16]) is True
+
+
+def _ends_early(data: bytes, name: str) -> bool:
+    match name:
+        case "JPEG":
+            return not data.rstrip(b"\0").endswith(b"\xff\xd9")
+        case "PNG":
+            return b"IEND" not in data
+        case "GIF":
+            return not data.rstrip(b"\0").endswith(b";")
+        case "WEBP":
+            return int.from_bytes(data[4:8], "little") + 8 > len(data)
+        case "BMP":
+            return int.from_bytes(data[2:6], "little") > len(data)
+    return False

@@ -1,0 +1,144 @@
+"""Everything an operator can set, read once from `CAPTIONER_*` and typed.
+
+A value that makes no sense is refused at start, by name and value. Addresses that are not set are
+derived from `data_dir`, so that one folder is enough on one machine.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+
+
+class Settings(BaseSettings):
+    """All settings. `CAPTIONER_MAX_IMAGES=10` sets `max_images`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="CAPTIONER_", extra="ignore", frozen=True)
+
+    # Where things are
+    data_dir: Path = Field(Path("captioner-data"), description="Folder for everything local.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL. Empty: SQLite in data_dir. Postgres: postgresql+psycopg://"
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="Redis or Valkey, for wake-ups (and the queue)."
+    )
+    broker_url: str = Field("", description="Celery broker: redis or amqp. Empty: redis_url.")
+    blob_url: str = Field("", description="fsspec URL of the picture store. Empty: in data_dir.")
+
+    # Models
+    model: str = Field("blip", description="Model used when a request names none.")
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models served, comma-separated. Empty: the default model and scenes."
+    )
+    model_sources: dict[str, str] = Field(
+        default_factory=dict,
+        description='More models, as JSON: {"name": "folder or hub id"}.',
+    )
+    model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$")
+    max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption, in tokens.")
+
+    # Limits of a request
+    max_images: int = Field(1000, ge=1, le=10_000, description="Pictures in one request.")
+    max_body_bytes: int = Field(128 * 2**20, ge=1024, description="Bytes of one request body.")
+    max_image_bytes: int = Field(15_000_000, ge=1, description="Bytes of one picture file.")
+    max_image_pixels: int = Field(40_000_000, ge=64, description="Width times height.")
+    max_image_side: int = Field(16_384, ge=8, description="Longest side, in pixels.")
+    min_image_side: int = Field(8, ge=1, description="Shortest side, in pixels.")
+    max_prompt_chars: int = Field(500, ge=1, description="Characters of a prompt.")
+    image_formats: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("JPEG", "PNG", "WEBP", "GIF", "BMP"),
+        description="Formats accepted, by content. TIFF, AVIF and HEIC may be added.",
+    )
+
+    # The door
+    host: str = Field("127.0.0.1", description="Address that the API binds.")
+    port: int = Field(8000, ge=1, le=65_535)
+    api_processes: int = Field(2, ge=1, le=64, description="Gunicorn processes.")
+    api_threads: int = Field(32, ge=2, le=512, description="Threads in each API process.")
+    max_waiters: int = Field(24, ge=1, description="Blocking calls that one API process holds.")
+    wait_s: float = Field(60, ge=0, description="Default wait of a blocking call.")
+    max_wait_s: float = Field(300, gt=0, description="Longest wait of a blocking call.")
+
+    # The work
+    max_batch: int = Field(16, ge=1, le=512, description="Images in one engine batch.")
+    worker_concurrency: int = Field(0, ge=0, description="Task threads. 0: 2 x max_batch.")
+    decode_processes: int = Field(2, ge=1, le=64, description="Child processes that decode.")
+    decode_timeout_s: float = Field(10, gt=0, description="Wall time for one picture's decoding.")
+    decode_memory_bytes: int = Field(2 * 2**30, ge=2**28, description="Address space of a child.")
+    lease_s: float = Field(60, ge=1, description="How long a claim holds without renewal.")
+    max_attempts: int = Field(3, ge=1, le=20, description="Claims before an image is given up.")
+    message_images: int = Field(16, ge=1, le=256, description="Images that one message names.")
+    reconcile_s: float = Field(5, gt=0, description="Seconds between two looks for lost work.")
+    heartbeat_s: float = Field(5, gt=0, description="Seconds between two signs of life.")
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("models", "image_formats", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("image_formats")
+    @classmethod
+    def _formats_known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        upper = tuple(name.upper() for name in formats)
+        unknown = sorted(set(upper) - set(KNOWN_FORMATS))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} not among {', '.join(KNOWN_FORMATS)}")
+        return upper
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.max_waiters >= self.api_threads:
+            raise ValueError(
+                f"max_waiters={self.max_waiters} must be below api_threads={self.api_threads}: "
+                "else waiting calls could take every thread of the API"
+            )
+        if self.worker_concurrency and self.worker_concurrency < 2 * self.max_batch:
+            raise ValueError(
+                f"worker_concurrency={self.worker_concurrency} must be at least twice "
+                f"max_batch={self.max_batch}: else batches can never fill"
+            )
+        if self.wait_s > self.max_wait_s:
+            raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'captioner.db'}"
+
+    @property
+    def broker(self) -> str:
+        """The broker URL in force."""
+        return self.broker_url or self.redis_url
+
+    @property
+    def blobs(self) -> str:
+        """The blob store's URL in force."""
+        return self.blob_url or f"file://{self.data_dir.absolute() / 'blobs'}"
+
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """Names of the models that requests may ask for."""
+        return self.models or tuple(dict.fromkeys((self.model, "scenes")))
+
+    @property
+    def concurrency(self) -> int:
+        """Task threads of a worker: twice the batch, so that the next one gathers meanwhile."""
+        return self.worker_concurrency or 2 * self.max_batch
+
+
+@lru_cache(maxsize=1)
+def load() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

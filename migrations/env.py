@@ -1,0 +1,31 @@
+"""How Alembic reaches the database: the URL comes from the caller or from the settings."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from captioner.database import Database
+from captioner.settings import load
+from models import Base
+
+LOCK = 4_961_070_521
+"""Key of the Postgres advisory lock, so that two replicas do not migrate at once."""
+
+
+def migrate(connection: Connection) -> None:
+    """Run the asked-for migrations on this connection, in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        context.run_migrations()
+
+
+database = Database(context.config.get_main_option("sqlalchemy.url") or load().database)
+with database.engine.connect() as open_connection:
+    migrate(open_connection)
+database.close()

@@ -1,0 +1,47 @@
+"""Stacks of real servers, and our own processes on top of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+
+from captioner import schema
+from captioner.database import Database
+from captioner.settings import Settings
+from tests import processes, stacks
+
+
+class StackSettings(Settings):
+    """Settings from a stack's variables alone, whatever the environment of the test run says."""
+
+    model_config = SettingsConfigDict(env_prefix="CAPTIONER_TESTS_READ_NO_ENVIRONMENT_")
+
+
+def settings_of(stack: stacks.Stack, **changes: object) -> Settings:
+    values = {k.removeprefix("CAPTIONER_").lower(): v for k, v in stack.environment.items()}
+    return StackSettings(**{**values, "model": "scenes", "models": ("scenes",), **changes})
+
+
+@pytest.fixture(scope="session", params=stacks.NAMES)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A database with our tables and a broker, both empty at first, shared by the session."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with stacks.started(request.param, folder) as started:
+        schema.upgrade(settings_of(started))
+        yield started
+
+
+@pytest.fixture
+def database(stack: stacks.Stack) -> Iterator[Database]:
+    opened = Database(stack.database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def service(stack: stacks.Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a running API with one worker for `scenes`."""
+    folder: Path = tmp_path_factory.mktemp("service")
+    with processes.service(stack.environment, folder) as base:
+        yield base

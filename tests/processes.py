@@ -1,0 +1,89 @@
+"""Real processes of ours for tests: started, waited for, and always ended, by their own id."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+CAPTIONER = str(Path(sys.executable).with_name("captioner"))
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CAPTIONER_")}
+    return {**kept, **extra, "HF_HUB_OFFLINE": "1"}
+
+
+@contextmanager
+def running(
+    command: Sequence[str], extra: Mapping[str, str], *, log: Path, grace_s: float = 30
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the length of the block; then SIGTERM, and SIGKILL if it will not go."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            list(command), cwd=ROOT, env=environment(extra), stdout=out, stderr=out
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def until(ready: Callable[[], bool], *, what: str, timeout_s: float = 60) -> None:
+    """Wait until it holds, or fail saying what did not."""
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"within {timeout_s:g} s there was no {what}")
+        time.sleep(0.05)
+
+
+def answers(url: str, status: int = 200) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == status
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def service(
+    environment: Mapping[str, str], folder: Path, *, workers: int = 1, ready: bool = True
+) -> Iterator[str]:
+    """API and workers as processes. Yields the address, once a caption can be had."""
+    port = free_port()
+    env = {"CAPTIONER_MODEL": "scenes", "CAPTIONER_MODELS": "scenes", **environment}
+    env["CAPTIONER_PORT"] = str(port)
+    api_log, worker_log = folder / "api.log", folder / "worker.log"
+    with running([CAPTIONER, "api"], env, log=api_log):
+        base = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{base}/healthz"), what=f"API (see {api_log})")
+        with _workers(workers, env, worker_log):
+            if ready:
+                until(lambda: answers(f"{base}/readyz"), what=f"ready worker (see {worker_log})")
+            yield base
+
+
+@contextmanager
+def _workers(count: int, env: Mapping[str, str], log: Path) -> Iterator[None]:
+    if count == 0:
+        yield
+        return
+    with running([CAPTIONER, "worker"], env, log=log), _workers(count - 1, env, log):
+        yield

@@ -1,0 +1,1 @@
+"""The working side: claims images, decodes, captions in batches, and stores results."""

@@ -1,0 +1,48 @@
+"""The Celery application of the workers, and of Flower. Importing it loads no torch."""
+
+from typing import Any
+
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
+
+from captioner import logs
+from captioner.broker import celery_app
+from captioner.settings import load
+from worker import runtime
+
+app = celery_app(load())
+app.conf.imports = ("worker.tasks",)
+app.set_current()
+app.set_default()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log(**_: Any) -> None:
+    logs.configure(load().log_level)  # a receiver here keeps Celery from setting up its own
+
+
+# `worker_process_init` is not sent under the threads pool.
+@worker_init.connect  # type: ignore[untyped-decorator] # celery has no types
+def _prepare(sender: Any = None, **_: Any) -> None:
+    logs.configure(load().log_level)  # Celery sets up logging later than this
+    runtime.build(load(), name=str(getattr(sender, "hostname", "worker")))
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _ready(**_: Any) -> None:
+    runtime.current().start()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _draining(**_: Any) -> None:
+    runtime.current().drain()
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stopped(**_: Any) -> None:
+    runtime.current().close()

@@ -1,0 +1,188 @@
+"""One decode child, the slot for its pixels, and the thread that feeds it.
+
+A lane owns its slot for good and has read it before it takes the next picture, so there is nothing
+to wait for and nothing to hand back when a child dies. Its process pool holds this one child: what
+breaks in there (pebble gives up a pool whose child dies idle) concerns one picture.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from captioner.errors import ImageUndecodable, ShuttingDown
+from captioner.images import ImageLimits, Size
+from worker import decode_child
+from worker.pixel_slot import PixelSlot
+from worker.spawning import CleanSpawnContext
+
+log = logging.getLogger(__name__)
+
+_START_S = 60  # for a child to start and load Pillow, on a busy machine
+_PICTURES_PER_CHILD = 10_000  # then a fresh one, in case a decoder leaks
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """`pixels`, (height, width, 3) uint8, are the caller's own; `decode_ms` passed in the child."""
+
+    pixels: NDArray[np.uint8]
+    decode_ms: float
+
+
+@dataclass(frozen=True)
+class DecodeRules:
+    """What holds for every picture; `DecodePool` says what each means."""
+
+    limits: ImageLimits
+    timeout_s: float
+    memory_bytes: int
+    work: decode_child.Work
+
+
+@dataclass(frozen=True)
+class DecodeJob:
+    """A picture's bytes, the (height, width) wanted, and who waits for it."""
+
+    data: bytes
+    size: Size
+    future: "Future[DecodedImage]"
+
+
+Jobs = SimpleQueue[DecodeJob | None]
+
+
+class DecodeLane:
+    """Takes jobs from `jobs`, one after another, until it gets None or is stopped.
+
+    `ready` resolves when the child has answered for the first time, or says why it did not.
+    """
+
+    def __init__(self, jobs: Jobs, rules: DecodeRules) -> None:
+        self.ready: Future[None] = Future()
+        self._jobs = jobs
+        self._rules = rules
+        self._slot = PixelSlot()
+        self._pool: ProcessPool | None = None
+        self._pending: ProcessFuture[Any] | None = None
+        self._stopping = False
+        self._thread = Thread(target=self._serve, name="decode-lane", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, which starts the child."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the child even in the middle of a picture; the caller still joins."""
+        self._stopping = True
+        if self._pending is not None:
+            self._pending.cancel()  # type: ignore[no-untyped-call]
+
+    def join(self) -> None:
+        """Wait until thread, child and shared memory are gone."""
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            self._prepare()
+            while not self._stopping and (job := self._jobs.get()) is not None:
+                if job.future.set_running_or_notify_cancel():
+                    self._answer(job)
+        finally:
+            self._drop_pool()
+            self._slot.free()
+
+    def _prepare(self) -> None:
+        try:
+            self.ready.set_result(self._ask(decode_child.ready, timeout_s=_START_S))
+        except Exception as error:  # noqa: BLE001 - start() raises it
+            self.ready.set_exception(error)
+
+    def _answer(self, job: DecodeJob) -> None:
+        try:
+            job.future.set_result(self._decode(job))
+        except Exception as error:  # noqa: BLE001 - the waiter raises it
+            job.future.set_exception(error)
+
+    def _decode(self, job: DecodeJob) -> DecodedImage:
+        rules = self._rules
+        slot = self._slot.reserve(job.size)
+        task = decode_child.Task(
+            job.data, job.size, rules.limits, slot, rules.timeout_s, rules.work
+        )
+        try:
+            decode_ms = self._run(task)
+        except ProcessExpired as error:
+            raise _lost(_death(error.exitcode)) from error
+        except TimeoutError as error:
+            raise _lost(f"it took longer than {rules.timeout_s:g} seconds") from error
+        except MemoryError as error:
+            raise _lost("it takes more memory than one picture may use") from error
+        except CancelledError as error:
+            raise ShuttingDown("The worker is stopping; send the picture again.") from error
+        return DecodedImage(self._slot.read(job.size), decode_ms)
+
+    def _run(self, task: decode_child.Task) -> float:
+        try:
+            return self._ask(decode_child.run, task, timeout_s=self._rules.timeout_s)
+        except BrokenProcessPool:
+            # The child died before it took the picture, which is therefore not to blame.
+            log.warning("↻ a decode child died idle", extra={"action": "decode_child_replaced"})
+            self._drop_pool()
+            return self._ask(decode_child.run, task, timeout_s=self._rules.timeout_s)
+
+    def _ask(self, function: Callable[..., Answer], *args: object, timeout_s: float) -> Answer:
+        self._pool = self._pool or self._new_pool()
+        try:
+            pending = self._pool.schedule(function, args=args, timeout=timeout_s)
+        except RuntimeError as error:
+            raise BrokenProcessPool(str(error)) from error
+        self._pending = pending
+        if self._stopping:  # it may have been set before there was anything to cancel
+            pending.cancel()  # type: ignore[no-untyped-call]
+        try:
+            return pending.result(timeout_s + _START_S)
+        except TimeoutError as error:
+            if pending.done():
+                raise
+            raise BrokenProcessPool("no child took the picture") from error
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=1,
+            max_tasks=_PICTURES_PER_CHILD,
+            initializer=decode_child.confine,
+            initargs=(self._rules.memory_bytes,),
+            context=CleanSpawnContext(),
+        )
+
+    def _drop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+
+
+def _lost(cause: str) -> ImageUndecodable:
+    log.warning("decoding stopped: %s", cause, extra={"action": "decode_stopped"})
+    return ImageUndecodable(f"Decoding was stopped: {cause}. Make it smaller or save it anew.")
+
+
+def _death(exit_code: int) -> str:
+    if -exit_code == signal.SIGXCPU:
+        return "it took more processor time than one picture may use"
+    if -exit_code == signal.SIGKILL:
+        return "its process was killed, most likely for want of memory"
+    name = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+    return f"the decoder crashed on it ({name})"

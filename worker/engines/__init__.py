@@ -1,0 +1,1 @@
+"""Engines: the neural networks. An engine turns pixel arrays into captions, and knows no jobs."""

@@ -1,0 +1,93 @@
+"""The quiet threads of a worker: it says that it lives, renews leases, and looks for lost work."""
+
+import logging
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from captioner import jobs
+from captioner.clock import now
+from captioner.database import Database
+from captioner.errors import DatabaseUnavailable
+from captioner.settings import Settings
+from models import Worker
+from worker.engines.house import EngineHouse
+from worker.leases import HeldClaims
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Runs chores, each in a thread of its own, until it is closed."""
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def every(self, seconds: float, chore: Callable[[], object], *, name: str) -> None:
+        """Do the chore now and then again and again. What it raises is logged, and it goes on."""
+
+        def repeat() -> None:
+            while not self._ending.is_set():
+                safely(chore, name)
+                self._ending.wait(seconds)
+
+        thread = threading.Thread(target=repeat, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """End the threads after what they are doing."""
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+def safely(chore: Callable[[], object], name: str) -> None:
+    """Do it; log what it raises instead of passing it on."""
+    try:
+        chore()
+    except DatabaseUnavailable as error:
+        log.warning("%s: %s", name, error.detail, extra={"action": "chore_failed"})
+    except Exception:
+        log.exception("%s failed; it goes on.", name, extra={"action": "chore_failed"})
+
+
+class Registration:
+    """This process's row in `workers`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        house: EngineHouse,
+        held: HeldClaims,
+        name: str,
+    ) -> None:
+        self._id: UUID = uuid7()
+        self._settings = settings
+        self._database = database
+        self._house = house
+        self._held = held
+        self._name = name
+
+    def beat(self) -> None:
+        """Give a sign of life, say how the models are, and renew the leases that are held."""
+        with self._database.write() as session:
+            row = session.get(Worker, self._id)
+            if row is None:
+                row = Worker(id=self._id, name=self._name, started_at=now())
+                session.add(row)
+            row.device = self._house.placement.name
+            row.models = self._house.states()
+            row.heartbeat_at = now()
+            jobs.renew(session, self._held.all(), lease_s=self._settings.lease_s)
+
+    def end(self) -> None:
+        """Leave: the row goes, so that nobody counts on this process."""
+        with self._database.write() as session:
+            row = session.get(Worker, self._id)
+            if row is not None:
+                session.delete(row)

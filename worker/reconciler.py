@@ -1,0 +1,63 @@
+"""Finds work that no message carries any more, and sends it again.
+
+A message can be lost, and a worker can die with images in its hands. The rows say so: an image is
+queued without a message, or its lease ran out. Any number of workers may do this at once: what one
+marks, another does not see.
+"""
+
+import logging
+
+from captioner import jobs
+from captioner.broker import Publisher
+from captioner.database import Database
+from captioner.settings import Settings
+from captioner.wakeups import Herald
+
+log = logging.getLogger(__name__)
+
+STALE_S = 30.0
+"""Age at which a message counts as lost, once its queue is empty."""
+LIMIT = 5_000
+"""Images that one look takes up."""
+
+
+class Reconciler:
+    """One look at a time: `look` is called again and again by the keeper."""
+
+    def __init__(
+        self, settings: Settings, database: Database, publisher: Publisher, herald: Herald
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._publisher = publisher
+        self._herald = herald
+
+    def look(self) -> int:
+        """Take back expired leases and publish what no message carries. Returns messages sent."""
+        with self._database.write() as session:
+            ended = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
+        self._herald.announce(ended)
+        sent = 0
+        for model in self._settings.served_models:
+            sent += self._republish(model)
+        return sent
+
+    def _republish(self, model: str) -> int:
+        # Messages that still wait in the queue are not lost: only an empty one says so.
+        stale_s = STALE_S if self._publisher.waiting(model) == 0 else None
+        with self._database.write() as session:
+            parcels = jobs.take_unpublished(
+                session,
+                models=[model],
+                stale_s=stale_s,
+                limit=LIMIT,
+                size=self._settings.message_images,
+            )
+        if parcels:
+            log.info(
+                "%d messages are sent again.",
+                len(parcels),
+                extra={"action": "republished", "model": model},
+            )
+        self._publisher.publish(parcels)
+        return len(parcels)
