@@ -34,6 +34,7 @@ STATUS = {
     "worker_lost": 500,
     "database_unavailable": 503,
     "storage_unavailable": 503,
+    "decoder_unavailable": 503,
     "too_many_waiters": 503,
     "shutting_down": 503,
     "internal_error": 500,

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from captioner import errors as error_tree
 from captioner.errors import CaptionerError
-from captioner.queries import JobRead
-from models import ImageState, JobImage, JobState
+from captioner.queries import JobListed, JobRead
+from models import ImageState, Job, JobImage, JobState
 
 
 class Strict(BaseModel):
@@ -150,9 +150,9 @@ class JobSummary(BaseModel):
     urls: Urls
 
     @classmethod
-    def of(cls, read: JobRead) -> Self:
-        """The view of a job that was read."""
-        return cls(**_summary(read))
+    def of(cls, listed: JobListed) -> Self:
+        """The view of a job as it is listed."""
+        return cls.model_validate(_summary(listed.job, listed.captions))
 
 
 class JobView(JobSummary):
@@ -165,13 +165,15 @@ class JobView(JobSummary):
     ]
 
     @classmethod
-    def of(cls, read: JobRead) -> Self:
-        """The view of a job that was read."""
-        return cls(
-            **_summary(read),
-            prompt=read.job.prompt,
-            images=[ImageView.of(image) for image in read.images],
-            queue_position=read.queue_position,
+    def whole(cls, read: JobRead) -> Self:
+        """The view of a job as it was read."""
+        return cls.model_validate(
+            {
+                **_summary(read.job, [image.caption for image in read.images]),
+                "prompt": read.job.prompt,
+                "images": [ImageView.of(image) for image in read.images],
+                "queue_position": read.queue_position,
+            }
         )
 
 
@@ -221,13 +223,12 @@ def faults(read: JobRead) -> list[IndexedFault]:
     return [IndexedFault(index=n, **dict(why)) for n, why in found if why is not None]
 
 
-def _summary(read: JobRead) -> dict[str, object]:
-    job = read.job
+def _summary(job: Job, captions: list[str | None]) -> dict[str, object]:
     return {
         "id": job.id,
         "status": JobState(job.state),
         "model": job.model,
-        "result": [image.caption for image in read.images],
+        "result": captions,
         "counts": Counts(
             total=job.image_count,
             succeeded=job.succeeded_count,

@@ -28,6 +28,7 @@
     └── ServiceError                     a part of us is away; the same call may work later
         ├── DatabaseUnavailable          database_unavailable        yes
         ├── StorageUnavailable           storage_unavailable         yes
+        ├── DecoderUnavailable           decoder_unavailable         yes
         ├── TooManyWaiters               too_many_waiters            yes
         └── ShuttingDown                 shutting_down               yes
 
@@ -228,6 +229,13 @@ class StorageUnavailable(ServiceError):
 
     code = "storage_unavailable"
     title = "The picture store does not answer"
+
+
+class DecoderUnavailable(ServiceError):
+    """No child process could be had to decode a picture; the picture is not at fault."""
+
+    code = "decoder_unavailable"
+    title = "Pictures cannot be decoded at the moment"
 
 
 class TooManyWaiters(ServiceError):

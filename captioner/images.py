@@ -115,13 +115,13 @@ def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
             yield image
     except errors.ImageError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files raise anything; twelve kinds were seen
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
         _refuse(data, names, error)
 
 
 @lru_cache
 def _pillow_name(name: str) -> str:
-    # Loads this one plugin: left to itself, Pillow loads all forty at the first WebP.
+    # Loads this one plugin: left to itself, Pillow loads every one at the first WebP.
     if name == "HEIC":
         try:
             import_module("pillow_heif").register_heif_opener()

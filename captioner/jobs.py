@@ -134,15 +134,15 @@ def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
         )
 
 
-def release(session: Session, claims: Iterable[Claim]) -> None:
-    """Hand images back unworked: `queued` again, unpublished, and the attempt does not count."""
+def release(session: Session, claims: Iterable[Claim], *, counts: bool) -> None:
+    """Hand images back: `queued` again and unpublished. `counts`: whether the attempt does."""
     for claim in claims:
         session.execute(
             update(JobImage)
             .where(*_held(claim))
             .values(
                 state=ImageState.QUEUED,
-                attempt=JobImage.attempt - 1,
+                attempt=JobImage.attempt - (0 if counts else 1),
                 lease_until=None,
                 published_at=None,
             )

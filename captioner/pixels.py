@@ -94,7 +94,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _changes_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    # Judged by what it does, not by what it is called: sRGB profiles have a hundred names.
+    # Judged by what it does, not by what it is called: sRGB profiles go by many names.
     if mode == "CMYK":
         return True
     levels = np.linspace(0, 255, 9).astype(np.uint8)

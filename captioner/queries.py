@@ -15,6 +15,14 @@ HEARTBEATS_MISSED = 3
 
 
 @dataclass(frozen=True)
+class JobListed:
+    """A job in a list, with its captions in order."""
+
+    job: Job
+    captions: list[str | None]
+
+
+@dataclass(frozen=True)
 class JobRead:
     """A job with its images in order, as read in one transaction."""
 
@@ -59,7 +67,7 @@ def page(
     states: Sequence[JobState] = (),
     before: UUID | None = None,
     limit: int,
-) -> list[JobRead]:
+) -> list[JobListed]:
     """Jobs, newest first; those older than `before`, when given. At most `limit`."""
     query = select(Job).order_by(Job.id.desc()).limit(limit)
     if ids:
@@ -69,13 +77,15 @@ def page(
     if before is not None:
         query = query.where(Job.id < before)
     jobs = session.scalars(query).all()
-    images: dict[UUID, list[JobImage]] = {found.id: [] for found in jobs}
-    rows = session.scalars(
-        select(JobImage).where(JobImage.job_id.in_(images)).order_by(JobImage.position)
+    listed = {found.id: JobListed(found, []) for found in jobs}
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.caption)
+        .where(JobImage.job_id.in_(listed))
+        .order_by(JobImage.position)
     )
-    for row in rows:
-        images[row.job_id].append(row)
-    return [JobRead(found, images[found.id]) for found in jobs]
+    for job_id, caption in rows:
+        listed[job_id].captions.append(caption)
+    return list(listed.values())
 
 
 def live_workers(session: Session, *, heartbeat_s: float) -> Sequence[Worker]:

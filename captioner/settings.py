@@ -41,7 +41,11 @@ class Settings(BaseSettings):
     )
     model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$")
+    dtype: str = Field(
+        "auto",
+        pattern="^(auto|float32|bfloat16|float16)$",
+        description="auto, float32, bfloat16 or float16. auto: float32 on a CPU.",
+    )
     max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption, in tokens.")
 
     # Limits of a request
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
 
     # The door
     host: str = Field("127.0.0.1", description="Address that the API binds.")
-    port: int = Field(8000, ge=1, le=65_535)
+    port: int = Field(8000, ge=1, le=65_535, description="Port that the API binds.")
     api_processes: int = Field(2, ge=1, le=64, description="Gunicorn processes.")
     api_threads: int = Field(32, ge=2, le=512, description="Threads in each API process.")
     max_waiters: int = Field(24, ge=1, description="Blocking calls that one API process holds.")
@@ -71,14 +75,20 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(0, ge=0, description="Task threads. 0: 2 x max_batch.")
     decode_processes: int = Field(2, ge=1, le=64, description="Child processes that decode.")
     decode_timeout_s: float = Field(10, gt=0, description="Wall time for one picture's decoding.")
-    decode_memory_bytes: int = Field(2 * 2**30, ge=2**28, description="Address space of a child.")
+    decode_memory_bytes: int = Field(
+        2 * 2**30, ge=2**28, description="Memory of a child beyond its own size."
+    )
     lease_s: float = Field(60, ge=1, description="How long a claim holds without renewal.")
     max_attempts: int = Field(3, ge=1, le=20, description="Claims before an image is given up.")
     message_images: int = Field(16, ge=1, le=256, description="Images that one message names.")
     reconcile_s: float = Field(5, gt=0, description="Seconds between two looks for lost work.")
     heartbeat_s: float = Field(5, gt=0, description="Seconds between two signs of life.")
 
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: str = Field(
+        "INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
 
     @field_validator("models", "image_formats", mode="before")
     @classmethod

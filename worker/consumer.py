@@ -18,7 +18,7 @@ class SafeConsumer(Consumer):  # type: ignore[misc] # celery has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        known: tuple[type[BaseException], ...] = self.connection_errors
+        known: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
         self.connection_errors = (*known, AttributeError)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:

@@ -100,8 +100,8 @@ class DecodeLane:
                 if job.future.set_running_or_notify_cancel():
                     self._answer(job)
         finally:
+            self._slot.free()  # first: it cannot fail for want of a child that will not die
             self._drop_pool()
-            self._slot.free()
 
     def _prepare(self) -> None:
         try:

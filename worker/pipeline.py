@@ -21,6 +21,7 @@ from captioner.errors import (
     CaptionerError,
     CaptionFailed,
     DatabaseUnavailable,
+    DecoderUnavailable,
     ModelUnavailable,
     ShuttingDown,
 )
@@ -86,8 +87,9 @@ class Pipeline:
             return
         flow = _Flow(self._parts, resident, claims)
         while landed := flow.advance():
-            self._store([outcome for outcome in landed if not _handed_back(outcome)])
-            self._release([outcome.claim for outcome in landed if _handed_back(outcome)])
+            again = [outcome for outcome in landed if self._may_work_later(outcome)]
+            self._store([outcome for outcome in landed if outcome not in again])
+            self._release(again)
 
     def _store(self, outcomes: list[Outcome]) -> None:
         def write() -> list[UUID]:
@@ -99,11 +101,19 @@ class Pipeline:
             self._parts.held.drop([outcome.claim for outcome in outcomes])
             self._parts.herald.announce(ended)
 
-    def _release(self, claims: list[Claim]) -> None:
-        if claims:
-            with self._parts.database.write() as session:
-                jobs.release(session, claims)
-            self._parts.held.drop(claims)
+    def _may_work_later(self, outcome: Outcome) -> bool:
+        if outcome.error is None or not outcome.error.retryable:
+            return False
+        last = outcome.claim.attempt >= self._parts.settings.max_attempts
+        return isinstance(outcome.error, ShuttingDown) or not last
+
+    def _release(self, outcomes: list[Outcome]) -> None:
+        for counts in (True, False):
+            claims = [o.claim for o in outcomes if counts != isinstance(o.error, ShuttingDown)]
+            if claims:
+                with self._parts.database.write() as session:
+                    jobs.release(session, claims, counts=counts)
+                self._parts.held.drop(claims)
 
 
 class _Flow:
@@ -148,8 +158,11 @@ class _Flow:
     def _decoded(self, claim: Claim, future: Future[Any]) -> list[Outcome]:
         try:
             picture = future.result()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's
-            return [Outcome(claim, error=_named(error))]
+        except CaptionerError as error:
+            return [Outcome(claim, error=error)]
+        except Exception as error:
+            log.error("The decode pool failed.", exc_info=error, extra={"action": "decode_failed"})
+            return [Outcome(claim, error=DecoderUnavailable(f"{type(error).__name__}."))]
         waiting = self._resident.batcher.submit(
             picture.pixels, group=claim.prompt, alone=claim.alone
         )
@@ -169,10 +182,6 @@ class _Flow:
             model_revision=self._resident.engine.revision,
             timings=Timings(decode_ms, done.wait_ms, done.run_ms),
         )
-
-
-def _handed_back(outcome: Outcome) -> bool:
-    return isinstance(outcome.error, ShuttingDown)
 
 
 def _named(error: Exception) -> CaptionerError:

@@ -1,6 +1,7 @@
 """A place in shared memory through which pixels come back from a child."""
 
 import os
+import secrets
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -14,7 +15,7 @@ class PixelSlot:
     """Room for one picture's pixels, used again and again.
 
     The parent alone makes, grows and removes it, so it never outlives the parent, however a child
-    ends. No method may be called while a child writes.
+    ends. Only `free` may be called while a child writes.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,8 @@ class PixelSlot:
         needed = size[0] * size[1] * 3
         if self._segment is None or self._segment.size < needed:
             self.free()
-            self._segment = SharedMemory(create=True, size=needed)
+            name = f"captioner_{os.getpid()}_{secrets.token_hex(4)}"  # so that one sees whose it is
+            self._segment = SharedMemory(name, create=True, size=needed)
             # Take the pages now: where /dev/shm is full, touching one later kills the process.
             with Path("/dev/shm", self._segment.name).open("r+b") as file:  # noqa: S108
                 os.posix_fallocate(file.fileno(), 0, needed)

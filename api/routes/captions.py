@@ -40,7 +40,7 @@ def listing() -> Response:
             before=parameters.job_id(cursor, name="cursor") if cursor else None,
             limit=limit,
         )
-        response = jsonify([_body(JobSummary.of(read)) for read in found])
+        response = jsonify([_body(JobSummary.of(listed)) for listed in found])
     if len(found) == limit:
         response.headers["Link"] = f'<{_next_page(found[-1].job.id)}>; rel="next"'
     return response
@@ -50,7 +50,7 @@ def listing() -> Response:
 def job(job_id: str) -> Response:
     """The whole job."""
     parameters.allow(request)
-    return jsonify(_body(JobView.of(_read(_known_id(job_id)))))
+    return jsonify(_body(JobView.whole(_read(_known_id(job_id)))))
 
 
 @blueprint.post("/captionImageBlocking")

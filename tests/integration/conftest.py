@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic_settings import SettingsConfigDict
 
@@ -39,9 +40,15 @@ def database(stack: stacks.Stack) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(stack: stacks.Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a running API with one worker for `scenes`."""
+    """Address of a running API with one worker for `scenes`, gone when its module ends."""
     folder: Path = tmp_path_factory.mktemp("service")
     with processes.service(stack.environment, folder) as base:
         yield base
+
+
+@pytest.fixture
+def http(service: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service, timeout=120) as client:
+        yield client

@@ -4,8 +4,6 @@ Li et al., "BLIP: Bootstrapping Language-Image Pre-training", 2022 (arXiv:2201.1
 is transformers' own; pictures arrive already resized, exactly as its image processor would do it.
 """
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from captioner.errors import ModelUnavailable
 from worker.engines.device import Placement
 from worker.engines.protocol import Caption, Pixels
+from worker.engines.weights import fetch
 
 
 class BlipEngine:
@@ -92,14 +91,14 @@ def load(source: str, *, revision: str, placement: Placement, max_new_tokens: in
     Nothing in the repository is executed: weights are safetensors, or pickles read through
     `weights_only`, and remote code is refused. Raises `ModelUnavailable` with the cause.
     """
-    disable_progress_bar()
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # never asks the hub to convert
-    where: dict[str, Any] = {} if Path(source).is_dir() else {"revision": revision}
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        processor = BlipImageProcessorPil.from_pretrained(source, **where)
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
-        model = _network(source, placement, where)
-        resolved = getattr(model.config, "_commit_hash", None) or _weights_hash(Path(source))
+        weights = fetch(source, revision=revision)
+        processor = BlipImageProcessorPil.from_pretrained(weights.folder)
+        tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=False)
+        model = _network(weights.folder, placement)
+    except ModelUnavailable:
+        raise
     except Exception as error:
         raise ModelUnavailable(_cause(source, error)) from error
     return BlipEngine(
@@ -107,17 +106,17 @@ def load(source: str, *, revision: str, placement: Placement, max_new_tokens: in
         tokenizer,
         processor,
         placement=placement,
-        revision=resolved,
+        revision=weights.revision,
         max_new_tokens=max_new_tokens,
     )
 
 
-def _network(source: str, placement: Placement, where: dict[str, Any]) -> Any:
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False, **where)
+def _network(folder: Path, placement: Placement) -> Any:
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.model_type != "blip":
         raise ValueError(f"it holds a {config.model_type!r} network, and this engine runs 'blip'")
     loaded: Any = BlipForConditionalGeneration.from_pretrained(
-        source, dtype=placement.dtype, trust_remote_code=False, output_loading_info=True, **where
+        folder, dtype=placement.dtype, trust_remote_code=False, output_loading_info=True
     )
     model, info = loaded
     if info["missing_keys"]:  # transformers would fill them with noise and only warn
@@ -130,13 +129,6 @@ def warm_up(engine: BlipEngine) -> None:
     height, width = engine.image_size
     grey = np.full((height, width, 3), 128, dtype=np.uint8)
     engine.caption([grey], prompt=None)
-
-
-def _weights_hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        digest.update(path.read_bytes())
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _cause(source: str, error: Exception) -> str:

@@ -1,0 +1,63 @@
+# What a contributor runs. Needs Python 3.11 or newer and make; all the rest is put into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+# 3.11 first: constraints.txt was made with it. Each candidate is run, as a name can be a dead shim.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$name -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && { echo $$name; break; }; done)
+
+PYTEST := $(BIN)/python -m pytest -p tests.no_skips
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-services lint types fmt bench docs constraints
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; name one: make PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+		--constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: venv ## Caption the example pictures through the whole service.
+	$(BIN)/python -m scripts.demo
+
+test: venv ## Run the unit, integration and end-to-end tests; a skipped test fails the run.
+	$(PYTEST)
+
+test-services: venv ## Run the integration tests on the Postgres, Redis and RabbitMQ that you name.
+	@: $${CAPTIONER_TEST_POSTGRES_URL:?} $${CAPTIONER_TEST_REDIS_URL:?} $${CAPTIONER_TEST_AMQP_URL:?}
+	$(PYTEST) tests/integration
+
+lint: venv ## Check style, import rules, file lengths, Dockerfiles and the compose file.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@find . -name '*.py' -not -path './$(VENV)/*' -exec awk \
+		'FNR == 301 { print FILENAME " has more than 300 lines"; bad = 1 } END { exit bad }' {} +
+	$(BIN)/hadolint Dockerfile.api Dockerfile.worker
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+types: venv ## Check the types (mypy, strict).
+	$(BIN)/mypy
+
+fmt: venv ## Format the code and mend what ruff can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## Measure, and write the figures to benchmarks/results.
+	$(BIN)/python -m benchmarks
+
+docs: venv ## Build the documentation into site/; a warning fails the build.
+	$(BIN)/python -m scripts.docs_settings
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+constraints: ## Take the newest versions that fit, in a new environment, and pin them.
+	sh scripts/pin.sh $(PYTHON)

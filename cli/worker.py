@@ -1,0 +1,47 @@
+"""`captioner worker`: one worker alone."""
+
+import os
+
+import click
+
+from captioner.catalog import queue_of
+from captioner.settings import Settings
+from cli.environment import configure
+
+
+@click.command()
+@click.option(
+    "--models", metavar="A,B", help="Models that this worker serves.  [default: blip,scenes]"
+)
+@click.option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.  [default: auto]")
+@click.option(
+    "--concurrency",
+    type=int,
+    metavar="N",
+    help="Task threads, at least twice the batch size.  [default: twice the batch size]",
+)
+def worker(models: str | None, device: str | None, concurrency: int | None) -> None:
+    """Run one worker alone, with Celery.
+
+    It takes work from one queue for each of its models. SIGTERM lets the running batches end and
+    hands the rest back. Start one worker for each GPU, with CUDA_VISIBLE_DEVICES set.
+    """
+    settings = configure(models=models, device=device, worker_concurrency=concurrency)
+    from worker.app import app
+
+    app.worker_main(worker_arguments(settings))
+
+
+def worker_arguments(settings: Settings) -> list[str]:
+    """Celery's command line for one worker with those settings."""
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={settings.concurrency}",
+        f"--hostname=captioner@%h-{os.getpid()}",
+        f"--queues={','.join(queue_of(model) for model in settings.served_models)}",
+        f"--loglevel={settings.log_level}",
+        "--without-mingle",
+        "--without-gossip",
+        "--task-events",
+    ]

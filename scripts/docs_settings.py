@@ -1,0 +1,66 @@
+"""Writes the table of settings in `docs/reference/settings.md` from `captioner.settings`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from captioner.settings import Settings
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
+START, END = "<!-- made by scripts/docs_settings.py: start -->", "<!-- end -->"
+BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "pattern": "{}"}
+
+
+def table() -> str:
+    """The Markdown table: one row a setting, in the order of the class."""
+    head = ["| Setting | Default | Allowed | What it sets |", "|---|---|---|---|"]
+    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
+    return "\n".join([*head, *rows])
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    says = field.description or f"{name.replace('_', ' ').capitalize()}."
+    cells = (f"`CAPTIONER_{name.upper()}`", _default(field), _allowed(field), says)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{value}`" if value not in ("", {}) else "empty"
+
+
+def _allowed(field: FieldInfo) -> str:
+    bounds = []
+    for rule in field.metadata:
+        for name, words in BOUNDS.items():
+            limit = getattr(rule, name, None)
+            if limit is not None:
+                bounds.append(words.format(_readable(limit)))
+    return ", ".join(bounds)
+
+
+def _readable(limit: object) -> str:
+    if isinstance(limit, str):  # the patterns are all of the form ^(one|two)$
+        return ", ".join(f"`{word}`" for word in limit.strip("^$()").split("|"))
+    return str(limit)
+
+
+def current() -> str:
+    """The page as it should be."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{table()}\n\n{END}{after}"
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(current(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

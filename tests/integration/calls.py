@@ -1,0 +1,27 @@
+"""Calls to the service that several tests make."""
+
+import httpx
+
+from tests.processes import until
+
+FINAL = ("succeeded", "partial", "failed")
+
+
+def finished(http: httpx.Client, url: str) -> dict:
+    until(lambda: http.get(url).json()["status"] in FINAL, what="end of the job")
+    return http.get(url).json()
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def files(*pictures: bytes, field: str = "images") -> list:
+    return [(field, (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]

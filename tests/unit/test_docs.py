@@ -1,0 +1,166 @@
+"""The documentation says what the code does: a thing without a line in it fails here."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from api.errors import HTTP_CODES, STATUS
+from api.openapi import document
+from captioner import errors
+from captioner.catalog import BUILT_IN
+from cli.main import COMMANDS, main
+from scripts import docs_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+READ_BY_PEOPLE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+ROUTES_OF_THE_DESCRIPTION = {"/docs", "/openapi.json"}
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def table_rows(page: str) -> dict[str, list[str]]:
+    """First cell, without its backticks, to the other cells, for every table of a page."""
+    rows = {}
+    for line in text_of(page).splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if line.startswith("| `"):
+            rows[cells[0].strip("`")] = cells[1:]
+    return rows
+
+
+def error_classes() -> dict[str, type[errors.CaptionerError]]:
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.CaptionerError)
+    ]
+    return {kind.code: kind for kind in kinds if kind.code != "internal_error"} | {
+        "internal_error": errors.CaptionerError
+    }
+
+
+def test_the_table_of_settings_is_what_the_code_has() -> None:
+    written = docs_settings.PAGE.read_text(encoding="utf-8")
+
+    assert written == docs_settings.current(), "run: make docs"
+
+
+def test_the_error_page_has_every_code_and_no_other() -> None:
+    assert set(table_rows("reference/errors.md")) == set(error_classes())
+
+
+@pytest.mark.parametrize("code", sorted(error_classes()))
+def test_an_error_is_documented_with_its_status_and_title(code: str) -> None:
+    status, title, what_to_do = table_rows("reference/errors.md")[code]
+
+    assert int(status) == STATUS[code]
+    assert title == error_classes()[code].title
+    assert what_to_do
+
+
+def test_the_codes_of_the_http_layer_are_documented() -> None:
+    page = text_of("reference/errors.md")
+
+    assert [code for code in HTTP_CODES.values() if f"`{code}`" not in page] == []
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    described = {
+        f"{method.upper()} {path}"
+        for path, item in document()["paths"].items()
+        for method in item
+        if method in ("get", "post", "put", "patch", "delete")
+    }
+    written = {row for row in table_rows("reference/routes.md") if row.startswith(("GET", "POST"))}
+
+    assert {route for route in written if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION} == {
+        route for route in described if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION
+    }
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert set(table_rows("reference/commands.md")) == {f"captioner {name}" for name in COMMANDS}
+
+
+def test_every_step_of_captioner_db_is_documented() -> None:
+    group = main.get_command(click.Context(main), "db")
+    assert isinstance(group, click.Group)
+    row = " ".join(table_rows("reference/commands.md")["captioner db"])
+
+    assert [name for name in group.commands if f"`{name}`" not in row] == []
+
+
+@pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
+def test_a_built_in_model_is_documented_with_its_license(entry) -> None:
+    assert entry.license in table_rows("reference/models.md")[entry.name]
+
+
+@pytest.mark.parametrize("page", READ_BY_PEOPLE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    targets = [link.partition("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))]
+    relative = [target for target in targets if target and "://" not in target]
+
+    assert [target for target in relative if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    assert sorted(pages_of(config["nav"])) == [str(page.relative_to(DOCS)) for page in PAGES]
+
+
+def pages_of(nav: object) -> list[str]:
+    match nav:
+        case str():
+            return [nav]
+        case dict():
+            return [page for value in nav.values() for page in pages_of(value)]
+        case list():
+            return [page for entry in nav for page in pages_of(entry)]
+    raise AssertionError(f"not a part of a navigation: {nav!r}")
+
+
+def test_the_pages_ask_no_other_host_for_fonts() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    assert config["theme"]["font"] is False
+
+
+DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem[:4])
+def test_a_decision_is_short_and_says_why_what_and_what_follows(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) < 40
+    assert lines[0].startswith(f"# {int(page.name[:4])}. ")
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Context",
+        "## Decision",
+        "## Consequences",
+    ]
+
+
+def test_the_list_of_decisions_has_each() -> None:
+    assert LINK.findall(text_of("adr/index.md")) == [page.name for page in DECISIONS]
+
+
+def test_decisions_that_the_code_names_exist() -> None:
+    folders = ("api", "captioner", "cli", "migrations", "models", "scripts", "worker")
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    named = set(re.findall(r"docs/adr/(\d{4})", code))
+
+    assert named <= {page.name[:4] for page in DECISIONS}

@@ -1,0 +1,176 @@
+"""The BLIP engine answers as transformers does, and refuses what it cannot load honestly."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import BlipForConditionalGeneration, BlipProcessor
+
+from captioner.catalog import SCENES_FOLDER
+from captioner.errors import ModelUnavailable
+from captioner.images import fit
+from captioner.settings import Settings
+from scripts.scenes import draw
+from tests.pictures import scenes
+from worker.engines import blip
+from worker.engines.device import Placement, place
+
+CPU = Placement(torch.device("cpu"), torch.float32, "a test")
+COUNT = 200
+
+
+def load(source: Path | str) -> blip.BlipEngine:
+    return blip.load(str(source), revision="main", placement=CPU, max_new_tokens=20)
+
+
+@pytest.fixture(scope="module")
+def engine() -> blip.BlipEngine:
+    return load(SCENES_FOLDER)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Image.Image]:
+    return [draw(scene, width=320, height=240) for scene in scenes(COUNT, seed=5)]
+
+
+@pytest.fixture(scope="module")
+def reference(drawn) -> list[list[int]]:
+    """Token ids by transformers alone: its processor, its `generate`, one picture at a time."""
+    model = BlipForConditionalGeneration.from_pretrained(SCENES_FOLDER, dtype=torch.float32).eval()
+    processor = BlipProcessor.from_pretrained(SCENES_FOLDER)
+    answers = []
+    for picture in drawn:
+        inputs = processor(images=picture, return_tensors="pt")
+        with torch.inference_mode():
+            answers.append(model.generate(**inputs, max_new_tokens=20)[0].tolist())
+    return answers
+
+
+@pytest.mark.parametrize("size", range(1, 17))
+def test_batches_of_every_size_equal_generate_token_for_token(
+    engine, drawn, reference, size
+) -> None:
+    pixels = [fit(picture, engine.image_size) for picture in drawn]
+    answers = []
+    for start in range(0, COUNT, size):
+        answers += engine.caption(pixels[start : start + size], prompt=None)
+    assert [list(answer.tokens) for answer in answers] == reference
+
+
+def test_a_prompt_is_given_to_generate_as_the_processor_would(engine, drawn) -> None:
+    model = BlipForConditionalGeneration.from_pretrained(SCENES_FOLDER, dtype=torch.float32).eval()
+    processor = BlipProcessor.from_pretrained(SCENES_FOLDER)
+    inputs = processor(images=drawn[:8], text=["a"] * 8, return_tensors="pt")
+    with torch.inference_mode():
+        expected = processor.batch_decode(
+            model.generate(**inputs, max_new_tokens=20), skip_special_tokens=True
+        )
+    pixels = [fit(picture, engine.image_size) for picture in drawn[:8]]
+    assert [a.text for a in engine.caption(pixels, prompt="a")] == [e.strip() for e in expected]
+
+
+def test_the_revision_of_a_folder_is_the_hash_of_its_weights(engine) -> None:
+    assert engine.revision.startswith("sha256:")
+    assert engine.revision == load(SCENES_FOLDER).revision
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the checkpoint, to be damaged."""
+    return Path(shutil.copytree(SCENES_FOLDER, tmp_path / "model"))
+
+
+def test_a_missing_folder_is_unavailable_with_its_name() -> None:
+    with pytest.raises(ModelUnavailable, match="no/such/folder"):
+        load("no/such/folder")
+
+
+def test_weights_cut_short_are_unavailable(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelUnavailable):
+        load(folder)
+
+
+def test_weights_that_lack_a_part_are_unavailable_not_noise(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop(next(name for name in tensors if "vision_model.encoder.layers.0" in name))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailable, match="lack"):
+        load(folder)
+
+
+def test_another_architecture_is_refused_by_name(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    with pytest.raises(ModelUnavailable, match="bert"):
+        load(folder)
+
+
+class Bomb:
+    """Unpickling it writes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return (Path.touch, (self.mark,))
+
+
+def test_a_hostile_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with (folder / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(Bomb(tmp_path / "boom"), file)
+    with pytest.raises(ModelUnavailable):
+        load(folder)
+    torch.save({"weight": Bomb(tmp_path / "boom")}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelUnavailable):
+        load(folder)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_custom_code_is_never_executed(folder: Path, tmp_path: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "evil.Config"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'boom')!r}, 'w')\nclass Config: ...")
+    with pytest.raises(ModelUnavailable):
+        load(folder)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_a_gpu_that_is_not_there_is_refused_by_name() -> None:
+    if torch.cuda.is_available():
+        with pytest.raises(ModelUnavailable, match="nonsense"):
+            place(Settings(device="nonsense"))
+    else:
+        with pytest.raises(ModelUnavailable, match="cuda:3"):
+            place(Settings(device="cuda:3"))
+
+
+def test_the_device_is_chosen_with_a_reason() -> None:
+    placement = place(Settings(device="cpu"))
+    assert placement.name == "cpu float32"
+    assert "device set to cpu" in placement.reason
+
+
+def test_weights_as_a_safe_pickle_load_too(folder: Path, engine, drawn) -> None:
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    pixels = [fit(drawn[0], engine.image_size)]
+    assert load(folder).caption(pixels, prompt=None) == engine.caption(pixels, prompt=None)
+
+
+def test_grey_pixels_are_captioned_without_a_fault(engine) -> None:
+    height, width = engine.image_size
+    (answer,) = engine.caption([np.full((height, width, 3), 128, np.uint8)], prompt=None)
+    assert isinstance(answer.text, str)

@@ -1,0 +1,79 @@
+"""From a model's source to a folder on this machine, and the exact revision that is in it."""
+
+import hashlib
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+from captioner.errors import ModelUnavailable
+
+TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+SAFE_WEIGHTS = ("*.safetensors",)
+PICKLED_WEIGHTS = ("pytorch_model*.bin",)
+ASK_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder that can be loaded without a network."""
+
+    folder: Path
+    revision: str
+    """The commit of a hub repository, or `sha256:` and the hash of a local folder's weights."""
+
+
+def fetch(source: str, *, revision: str) -> Weights:
+    """The folder of a model; downloaded when it is a hub id and the cache does not have it.
+
+    The hub is asked once. When it is away, the newest cached copy of that revision is taken.
+    Raises `ModelUnavailable` with the cause.
+    """
+    if Path(source).is_dir():
+        return Weights(Path(source), _weights_hash(Path(source)))
+    try:
+        info = HfApi().model_info(source, revision=revision, timeout=ASK_TIMEOUT_S)
+    except HfHubHTTPError as error:
+        raise ModelUnavailable(f"{source} at {revision}: {_first_line(error)}") from error
+    except (OfflineModeIsEnabled, OSError, httpx2.TransportError) as error:
+        return _cached(source, revision, error)
+    names = [sibling.rfilename for sibling in info.siblings or []]
+    # By the name that was asked for, so that the cache can answer for it when the hub is away.
+    folder = Path(snapshot_download(source, revision=revision, allow_patterns=_wanted(names)))
+    return Weights(folder, folder.name)
+
+
+def _wanted(names: list[str]) -> list[str]:
+    """The files to download: never code, and pickled weights only where there are no others."""
+    at_top = [name for name in names if "/" not in name]
+    safe = _matching(at_top, SAFE_WEIGHTS)
+    return [*_matching(at_top, TEXT_FILES), *(safe or _matching(at_top, PICKLED_WEIGHTS))]
+
+
+def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def _cached(source: str, revision: str, cause: Exception) -> Weights:
+    try:
+        folder = Path(snapshot_download(source, revision=revision, local_files_only=True))
+    except Exception as error:
+        raise ModelUnavailable(
+            f"{source} is neither a folder nor in the cache, and the hub cannot be asked "
+            f"({type(cause).__name__})."
+        ) from error
+    return Weights(folder, folder.name)
+
+
+def _weights_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+        digest.update(path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
