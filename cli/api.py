@@ -3,17 +3,21 @@
 import click
 
 from cli.environment import configure
+from cli.lifeline import end_with_parent
 
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on.  [default: 8000]")
-def api(host: str | None, port: int | None) -> None:
+@click.option("--end-with-parent", "tied", is_flag=True, hidden=True)  # as a part of `up`
+def api(host: str | None, port: int | None, tied: bool) -> None:
     """Run the HTTP API alone, with gunicorn.
 
     It needs a database (`captioner db upgrade` makes its tables), a Redis or Valkey server and, for
     captions, at least one `captioner worker`. To start them all at once: `captioner up`.
     """
+    if tied:
+        end_with_parent()
     from api.serving import serve
 
     serve(configure(host=host, port=port))

@@ -7,6 +7,7 @@ import click
 from captioner.settings import Settings
 from cli.data_folder import password
 from cli.environment import configure
+from cli.lifeline import end_with_parent
 
 USER = "captioner"
 PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
@@ -15,12 +16,15 @@ PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5555, show_default=True, help="Port to listen on.")
-def flower(host: str, port: int) -> None:
+@click.option("--end-with-parent", "tied", is_flag=True, hidden=True)  # as a part of `up`
+def flower(host: str, port: int, tied: bool) -> None:
     """Show Celery's workers and tasks in a browser, read-only.
 
     The user is `captioner`; the password is made at the first start and kept in the data folder,
     in run/flower-password. Tasks carry ids only: no picture and no caption is shown here.
     """
+    if tied:
+        end_with_parent()
     settings = configure()
     from worker.app import app
 

@@ -13,12 +13,13 @@ from cli.census import Census
 from cli.display import Display
 from cli.programs import Program
 from cli.readiness import has_page, what_is_missing
-from cli.supervision import Supervisor
+from cli.supervision import Part, Supervisor
 
 LOOK_S = 0.5
 LAST_LINES = 15
 PATIENCE_S = 30
 LONG_WAIT = "A model that is used for the first time is downloaded first. Logs: {logs}"
+ENDED_BY_SIGNAL = -1  # as supervisord reports it
 ENDED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
@@ -74,14 +75,15 @@ class Household:
         self._supervisor.end(timeout_s=10)
 
     def _end(self, group: list[Program]) -> None:
-        waiting = {program.name for program in group}
+        waiting = {program.name: program for program in group}
+        began = time.monotonic()
         for name in waiting:
             self._supervisor.stop(name)
         while waiting:
             for part in self._supervisor.parts():
                 if part.name in waiting and part.state in ENDED:
-                    waiting.remove(part.name)
-                    self._display.say(f"  {part.name} has ended.")
+                    took_s = time.monotonic() - began
+                    self._display.say(f"  {_how_it_ended(waiting.pop(part.name), part, took_s)}")
             if waiting:
                 time.sleep(0.1)
 
@@ -103,3 +105,9 @@ class Household:
 
     def _log(self, part: str) -> Path:
         return self._logs / f"{part}.log"
+
+
+def _how_it_ended(program: Program, part: Part, took_s: float) -> str:
+    if part.exit_status == ENDED_BY_SIGNAL and took_s >= program.stop_s:
+        return f"{part.name} did not end within {program.stop_s} s and was killed."
+    return f"{part.name} has ended."

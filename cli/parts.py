@@ -22,6 +22,7 @@ maxmemory-policy noeviction
 """
 # Sockets answer at once; the API and the workers first import, and a model takes its time.
 VALKEY_PRIORITY, WORKER_PRIORITY, FLOWER_PRIORITY, API_PRIORITY = 10, 20, 30, 40
+TIED = "--end-with-parent"
 QUICK_S, SLOW_S = 1, 5
 ORPHAN_TIMEOUT_S = 10
 
@@ -53,7 +54,7 @@ def _valkey(conf: Path) -> Program:
 def _worker(number: int) -> Program:
     return Program(
         name=f"worker-{number}",
-        command=captioner_command("worker"),
+        command=captioner_command("worker", TIED),
         priority=WORKER_PRIORITY,
         start_s=SLOW_S,
         stop_s=30,
@@ -63,7 +64,7 @@ def _worker(number: int) -> Program:
 def _flower(port: int) -> Program:
     return Program(
         name="flower",
-        command=(sys.executable, "-P", "-m", "cli.flower", "--port", str(port)),
+        command=(sys.executable, "-P", "-m", "cli.flower", TIED, "--port", str(port)),
         priority=FLOWER_PRIORITY,
         start_s=SLOW_S,
         stop_s=2,
@@ -74,7 +75,7 @@ def _flower(port: int) -> Program:
 def _api() -> Program:
     return Program(
         name="api",
-        command=captioner_command("api"),
+        command=captioner_command("api", TIED),
         priority=API_PRIORITY,
         start_s=SLOW_S,
         stop_s=25,  # above gunicorn's graceful_timeout in api/serving.py

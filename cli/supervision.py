@@ -1,12 +1,10 @@
 """Runs programs under supervisord, which restarts those that end, and asks it how they are."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -15,8 +13,9 @@ from typing import Any, TextIO, cast
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Error, Fault, ServerProxy
 
+from cli.lifeline import before_exec
+
 START_TIMEOUT_S = 20
-PR_SET_PDEATHSIG = 1
 NOT_RUNNING = 70  # supervisor.xmlrpc.Faults.NOT_RUNNING: the end that was asked for
 
 
@@ -59,7 +58,7 @@ class Supervisor:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone
-                preexec_fn=_ending_with(os.getpid()),
+                preexec_fn=before_exec(os.getpid()),
             )
         supervisor = cls(process, socket)
         supervisor._await_answer(errors)
@@ -134,20 +133,3 @@ def _kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
             return
-
-
-def _ending_with(parent: int) -> Callable[[], None] | None:
-    """Linux: the child gets SIGTERM when its parent dies, however that happens (prctl(2)).
-
-    Elsewhere nothing: there the programs outlive a `kill -9`, until somebody ends supervisord.
-    """
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-
-    def before_exec() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return before_exec

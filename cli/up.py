@@ -3,6 +3,7 @@
 import signal
 import subprocess
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -47,7 +48,6 @@ def up(
 ) -> None:
     """Start everything on this machine and stay in the foreground.
 
-    \b
     That is: a Valkey server (queue and wake-ups), the API, the workers and, with --flower, Flower.
     A part that dies is started again. Everything is kept in one folder, so a later start goes on
     where this one ended. Ctrl-C drains: no new requests, running work ends. Ctrl-C again stops at
@@ -62,14 +62,21 @@ def up(
     _check(settings, flower=flower, flower_port=flower_port)
     folder = data_folder.prepare(settings.data_dir)
     with folder.lock() as lock:
-        valkey_conf = _own_valkey(settings, folder)
-        _upgrade_database()
         page = flower_port if flower else None
-        programs = parts.programs(valkey_conf=valkey_conf, workers=workers, flower_port=page)
-        place = session.Place(settings, folder, flower_port=page)
-        exit_code = session.run(place, programs, lock)
-        folder.tidy()
+        try:
+            exit_code = _run(settings, folder, lock, workers=workers, flower_port=page)
+        finally:
+            folder.tidy()
     raise click.exceptions.Exit(exit_code)
+
+
+def _run(
+    settings: Settings, folder: DataFolder, lock: TextIO, *, workers: int, flower_port: int | None
+) -> int:
+    valkey_conf = _own_valkey(settings, folder)
+    _upgrade_database()
+    programs = parts.programs(valkey_conf=valkey_conf, workers=workers, flower_port=flower_port)
+    return session.run(session.Place(settings, folder, flower_port), programs, lock)
 
 
 def _end_like_ctrl_c(*numbers: signal.Signals) -> None:

@@ -7,6 +7,7 @@ import click
 from captioner.catalog import queue_of
 from captioner.settings import Settings
 from cli.environment import configure
+from cli.lifeline import end_with_parent
 
 
 @click.command()
@@ -20,12 +21,15 @@ from cli.environment import configure
     metavar="N",
     help="Task threads, at least twice the batch size.  [default: twice the batch size]",
 )
-def worker(models: str | None, device: str | None, concurrency: int | None) -> None:
+@click.option("--end-with-parent", "tied", is_flag=True, hidden=True)  # as a part of `up`
+def worker(models: str | None, device: str | None, concurrency: int | None, tied: bool) -> None:
     """Run one worker alone, with Celery.
 
     It takes work from one queue for each of its models. SIGTERM lets the running batches end and
     hands the rest back. Start one worker for each GPU, with CUDA_VISIBLE_DEVICES set.
     """
+    if tied:
+        end_with_parent()
     settings = configure(models=models, device=device, worker_concurrency=concurrency)
     from worker.app import app
 

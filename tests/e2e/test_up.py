@@ -87,7 +87,7 @@ class Home:
         until(lambda: not self.processes(), what=f"end of {self.folder}", timeout_s=timeout_s)
 
     def worker(self) -> int:
-        (found,) = (pid for pid, words in self.processes().items() if words.endswith("worker "))
+        (found,) = (pid for pid, words in self.processes().items() if "cli.main worker" in words)
         return found
 
 
@@ -187,6 +187,20 @@ def test_the_end_of_the_supervisor_ends_everything(tmp_path: Path) -> None:
         assert running.process.wait(timeout=15) == 1, running.said
         assert "The supervisor of the parts has ended" in running.said
         running.await_nothing_left(timeout_s=5)
+
+
+def test_kill_9_of_everything_that_watches_leaves_nothing_either(tmp_path: Path) -> None:
+    with home(tmp_path / "d") as running:
+        running.await_ready()
+        os.kill(int((running.folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+        running.process.kill()
+        until(lambda: len(running.processes()) <= 1, what="end of the parts", timeout_s=END_S)
+        assert all("valkey-server" in words for words in running.processes().values())
+
+        with home(running.folder) as next_one:  # takes the files over from the old server
+            next_one.await_ready()
+            next_one.process.terminate()
+            assert next_one.process.wait(timeout=END_S) == 0, next_one.said
 
 
 def test_a_part_that_cannot_start_is_told_with_its_last_words(tmp_path: Path) -> None:
