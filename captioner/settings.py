@@ -7,6 +7,7 @@ derived from `data_dir`, so that one folder is enough on one machine.
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -129,8 +130,13 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker URL in force."""
-        return self.broker_url or self.redis_url
+        """The broker URL in force. A socket's path has another form for Celery than for Redis."""
+        url = self.broker_url or self.redis_url
+        if not url.startswith("unix://"):
+            return url
+        path, _, query = url.removeprefix("unix://").partition("?")
+        number = dict(parse_qsl(query)).get("db", "0")
+        return f"redis+socket://{path}?virtual_host={number}"
 
     @property
     def blobs(self) -> str:

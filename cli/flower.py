@@ -28,7 +28,6 @@ def flower(host: str, port: int, tied: bool) -> None:
     settings = configure()
     from worker.app import app
 
-    app.conf.broker_pool_limit = None  # Flower asks the workers six things at once: four starve it
     app.start(flower_arguments(settings, host=host, port=port))
 
 

@@ -9,6 +9,7 @@ from cli.lazy import LazyCommand, LazyGroup
 COMMANDS = {
     "up": LazyCommand("cli.up:up", "Start everything on this machine."),
     "caption": LazyCommand("cli.caption:caption", "Caption pictures, folders or a list."),
+    "flower": LazyCommand("cli.flower:flower", "Show Celery's workers and tasks."),
     "models": LazyCommand("cli.models:models", "List the models that can be used."),
     "api": LazyCommand("cli.api:api", "Run the HTTP API alone."),
     "worker": LazyCommand("cli.worker:worker", "Run one worker alone."),

@@ -1,13 +1,12 @@
 """Measure the scenes checkpoint and write its model card.
 
-`python -m scripts.scene_card --folder captioner/checkpoints/scenes --steps 9000 --minutes 50`
-measures afresh; how long training took is the one thing that it has to be told.
+`python -m scripts.scene_card --folder captioner/checkpoints/scenes --how "..."` measures afresh;
+how training went is the one thing that it has to be told.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import scene_checkpoint as checkpoint
@@ -63,28 +62,22 @@ worn by mild blur, noise, changes of light or JPEG compression, in held-out scen
 
 ## How it was made
 
-`python -m scripts.train_scenes --out captioner/checkpoints/scenes --seed {seed}`:
-{steps:,} steps of {batch} scenes in {minutes:.0f} minutes on a shared two-core CPU, bf16 autocast,
-AdamW, warm-up and cosine. While it trained, two linear heads that are not in these files also named
-the shape and colour at every patch. The run is bounded by steps and by minutes, so another machine
-gives other weights. `python -m scripts.scene_card` measured the figures above.
+{how}
+
+Each step is {batch} scenes; bf16 autocast on a shared two-core CPU; AdamW, warm-up and cosine.
+Heads that are not in these files also named the shape, colour and role at every patch meanwhile.
+Runs are bounded by minutes as well as steps, so another machine gives other weights.
+`python -m scripts.scene_card` measured the figures above.
 
 MIT licence, as the rest of the project. No outside data or weights were used.
 """
 
 
-@dataclass(frozen=True)
-class Training:
-    """What the files cannot tell about how they were made."""
+def write(folder: Path, *, how: str, batch: int, count: int = HELD_OUT) -> str:
+    """Measure ``folder`` on ``count`` held-out scenes; its README.md is written and returned.
 
-    seed: int
-    steps: int
-    batch: int
-    minutes: float
-
-
-def write(folder: Path, training: Training, *, count: int = HELD_OUT) -> str:
-    """Measure ``folder`` on ``count`` held-out scenes; its README.md is written and returned."""
+    ``how`` tells of the training: commands, steps and minutes, which the files cannot know.
+    """
     seen, unseen = checkpoint.exact(folder, count)
     _, model = checkpoint.load(folder)
     text = CARD.format(
@@ -96,7 +89,8 @@ def write(folder: Path, training: Training, *, count: int = HELD_OUT) -> str:
         seen=seen,
         unseen=unseen,
         count=count,
-        **vars(training),
+        how=how,
+        batch=batch,
     )
     (folder / "README.md").write_text(text)
     return text
@@ -106,12 +100,10 @@ def main() -> None:
     """Measure and write as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed it was trained with")
-    parser.add_argument("--steps", type=int, required=True, help="steps it was trained for")
+    parser.add_argument("--how", required=True, help="how it was trained, a sentence or more")
     parser.add_argument("--batch", type=int, default=64, help="scenes in a step")
-    parser.add_argument("--minutes", type=float, required=True, help="minutes it took")
     args = parser.parse_args()
-    print(write(args.folder, Training(args.seed, args.steps, args.batch, args.minutes)))
+    print(write(args.folder, how=args.how, batch=args.batch))
 
 
 if __name__ == "__main__":

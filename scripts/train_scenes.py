@@ -1,12 +1,4 @@
-"""Train the small BLIP that ships with the project on drawn scenes, from scratch, on a CPU.
-
-A vision transformer that starts from nothing is slow to find shapes when captions are all it is
-told. So while it trains, three extra linear heads name the shape, the colour and the role in the
-caption at every patch, which the drawing knows; they are thrown away afterwards, and the saved
-folder is an ordinary BLIP.
-
-`python -m scripts.train_scenes --out captioner/checkpoints/scenes` (about an hour on two cores).
-"""
+"""Train the small BLIP that ships with the project on drawn scenes, from scratch, on a CPU."""
 
 from __future__ import annotations
 
@@ -19,17 +11,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from transformers import BlipConfig, BlipForConditionalGeneration
 
 from scripts import scene_card
 from scripts import scene_checkpoint as checkpoint
-from scripts.scene_batches import COLOUR_NAMES, ROLE_NAMES, SHAPE_NAMES, Batch, SceneBatches
-from scripts.scene_card import Training
-
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
-STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+from scripts.scene_batches import Batch, SceneBatches
+from scripts.scene_student import Student, give_places
 
 
 def arguments() -> argparse.Namespace:
@@ -74,37 +61,6 @@ def optimiser(model: torch.nn.Module, rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def normalised(pixels: torch.Tensor) -> torch.Tensor:
-    """The processor's rescale and normalise of uint8 pixels (B, 3, side, side)."""
-    return (pixels.float() / 255 - MEAN) / STD
-
-
-class Student(torch.nn.Module):
-    """The BLIP, and the three heads that training throws away."""
-
-    def __init__(self, config: BlipConfig, width: int) -> None:
-        super().__init__()
-        self.blip: Any = BlipForConditionalGeneration(config)
-        names = (SHAPE_NAMES, COLOUR_NAMES, ROLE_NAMES)
-        self.heads = torch.nn.ModuleList(torch.nn.Linear(width, len(kind)) for kind in names)
-
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The caption loss and the patch loss of one batch."""
-        out = self.blip(
-            pixel_values=normalised(batch.pixels),
-            input_ids=batch.ids,
-            attention_mask=(batch.ids != checkpoint.PAD).long(),
-            labels=batch.labels,
-        )
-        patches = out.last_hidden_state[:, 1:]  # (B, P, D), without the class token
-        maps = (batch.shapes, batch.colours, batch.roles)
-        losses = [
-            cross_entropy(head(patches).flatten(0, 1), right.flatten())
-            for head, right in zip(self.heads, maps, strict=True)
-        ]
-        return out.loss, torch.stack(losses).sum()
-
-
 def batches(args: argparse.Namespace) -> Iterator[Batch]:
     """Training batches, drawn ahead by other processes."""
     data = SceneBatches(
@@ -115,21 +71,6 @@ def batches(args: argparse.Namespace) -> Iterator[Batch]:
         words=checkpoint.words(),
     )
     return iter(DataLoader(data, batch_size=None, num_workers=args.workers, prefetch_factor=6))
-
-
-@torch.no_grad()
-def give_places(embedding: torch.Tensor, *, size: float = 0.5) -> None:
-    """Add smooth waves of x and y to the patches' position embedding (1, 1 + P, D), in place.
-
-    From small random numbers alone the model learnt shapes, colours and counts long before the
-    first "left" or "above", which took 4,000 steps. The waves are those of "Attention is all you need", once for x and once for y.
-    """
-    grid, width = math.isqrt(embedding.shape[1] - 1), embedding.shape[2]
-    waves = torch.logspace(-2, 2, width // 4, base=2) * math.pi
-    angles = torch.arange(grid)[:, None] / grid * waves  # (grid, D / 4)
-    line = torch.cat((angles.sin(), angles.cos()), dim=1)  # (grid, D / 2)
-    across, down = line.repeat(grid, 1), line.repeat_interleave(grid, 0)  # (P, D / 2)
-    embedding[0, 1:] += size * torch.cat((across, down), dim=1)
 
 
 def student(args: argparse.Namespace) -> Student:
@@ -164,19 +105,28 @@ def train(args: argparse.Namespace) -> None:
         progress = max(step / args.steps, minutes / args.minutes)
         for group in adam.param_groups:
             group["lr"] = args.rate * rate_share(progress, args.warmup)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            caption, patch = model(batch)
-        adam.zero_grad()
-        (caption + patch).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        log.add(step, minutes, caption.item(), patch.item())
+        log.add(step, minutes, *learn(model, adam, batch, bf16=args.bf16))
         if step % args.every == 0:
             report(model.blip, args.out, 300)
         if minutes >= args.minutes:
             break
     checkpoint.save(model.blip, args.out)
-    print(scene_card.write(args.out, Training(args.seed, step, args.batch, minutes)))
+    run = f"seed {args.seed}, {step:,} steps, {minutes:.0f} minutes"
+    how = f"One run of `python -m scripts.train_scenes`: {run}."
+    print(scene_card.write(args.out, how=how, batch=args.batch))
+
+
+def learn(
+    model: Student, adam: torch.optim.Optimizer, batch: Batch, *, bf16: bool
+) -> tuple[float, float]:
+    """Take one step; the caption loss and the patch loss before it."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        caption, patch = model(batch)
+    adam.zero_grad()
+    (caption + patch).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    adam.step()
+    return caption.item(), patch.item()
 
 
 class Log:

@@ -1,5 +1,9 @@
 """The Celery application of the workers, and of Flower. Importing it loads no torch."""
 
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery.signals import (
@@ -15,6 +19,8 @@ from captioner.broker import celery_app
 from captioner.settings import load
 from worker import runtime
 
+log = logging.getLogger(__name__)
+
 app = celery_app(load())
 app.conf.imports = ("worker.tasks",)
 app.set_current()
@@ -26,16 +32,28 @@ def _log(**_: Any) -> None:
     logs.configure(load().log_level)  # a receiver here keeps Celery from setting up its own
 
 
+@contextmanager
+def _vital() -> Iterator[None]:
+    """End the process when the block fails: Celery would only log it, and run on, useless."""
+    try:
+        yield
+    except BaseException:
+        log.critical("The worker cannot start.", exc_info=True, extra={"action": "start_failed"})
+        os._exit(1)
+
+
 # `worker_process_init` is not sent under the threads pool.
 @worker_init.connect  # type: ignore[untyped-decorator] # celery has no types
 def _prepare(sender: Any = None, **_: Any) -> None:
     logs.configure(load().log_level)  # Celery sets up logging later than this
-    runtime.build(load(), name=str(getattr(sender, "hostname", "worker")))
+    with _vital():
+        runtime.build(load(), name=str(getattr(sender, "hostname", "worker")))
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _ready(**_: Any) -> None:
-    runtime.current().start()
+    with _vital():
+        runtime.current().start()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -210,11 +210,11 @@ def test_a_prompt_is_continued(folder: Path) -> None:
 
 def test_the_training_pixels_are_the_processors(folder: Path) -> None:
     torch = pytest.importorskip("torch")
-    from scripts import scene_checkpoint, train_scenes
+    from scripts import scene_checkpoint, scene_student
     from scripts.scene_batches import squashed
 
     read, _ = scene_checkpoint.load(folder)
     _, images = scene_checkpoint.held_out_pictures(8)
     theirs = read(images=images, return_tensors="pt").pixel_values
     ours = torch.stack([torch.tensor(squashed(image, theirs.shape[-1])) for image in images])
-    assert (theirs - train_scenes.normalised(ours)).abs().max() < 0.02
+    assert (theirs - scene_student.normalised(ours)).abs().max() < 0.02
