@@ -37,8 +37,12 @@ Flat drawings on a plain background, in frames from 3:4 to 4:3:
 - two unlike things, the clearly larger first: "a red star to the left of a blue house on a ..."
 - two alike and a third, the two first: "two red stars above a blue house on a ..."
 
-Things: {shapes}. Colours: {colours}. Backgrounds: {backgrounds}.
-Relations: to the left of, to the right of, above, below.
+Its words:
+
+- Things: {shapes}
+- Colours: {colours}
+- Backgrounds: {backgrounds}
+- Relations: to the left of, to the right of, above, below
 
 A prompt that begins such a caption is continued ("a red"), and so are "a picture of", "a photo of"
 and "an image of".
@@ -50,8 +54,8 @@ always answers with them: for a photograph it makes up a drawing. Use a publishe
 
 ## How well it does it
 
-Exactly right, word for word: **{seen:.2%}** of {count:,} held-out scenes; **{unseen:.2%}** of
-those among them whose caption was never trained on.
+Exactly right, word for word: **{score.right:,} of {score.scenes:,}** held-out scenes ({share:.2%});
+{score.unseen_right} of the {score.unseen} among them whose very caption was never trained on.
 Greedy decoding by transformers' `generate`, in fp32, from these fp16 files.
 
 Held-out scenes come from a random stream of their own, never used in training; they are drawn by
@@ -78,7 +82,7 @@ def write(folder: Path, *, how: str, batch: int, count: int = HELD_OUT) -> str:
 
     ``how`` tells of the training: commands, steps and minutes, which the files cannot know.
     """
-    seen, unseen = checkpoint.exact(folder, count)
+    score = checkpoint.score(folder, count)
     _, model = checkpoint.load(folder)
     text = CARD.format(
         parameters=sum(p.numel() for p in model.parameters()),
@@ -86,9 +90,8 @@ def write(folder: Path, *, how: str, batch: int, count: int = HELD_OUT) -> str:
         colours=", ".join(COLOURS),
         backgrounds=", ".join(BACKGROUNDS),
         words=len(VOCABULARY),
-        seen=seen,
-        unseen=unseen,
-        count=count,
+        score=score,
+        share=score.right / score.scenes,
         how=how,
         batch=batch,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,20 @@ def held_out_pictures(count: int) -> tuple[list[Scene], list[Image.Image]]:
     return scenes, [picture(scene, rng) for scene in scenes]
 
 
-def exact(folder: Path, count: int) -> tuple[float, float]:
-    """Share of exactly right captions: of ``count`` scenes, and of those never trained on."""
+@dataclass(frozen=True)
+class Score:
+    """Exactly right captions among held-out scenes, and among those never trained on."""
+
+    scenes: int
+    right: int
+    unseen: int
+    unseen_right: int
+
+
+def score(folder: Path, count: int) -> Score:
+    """Load ``folder`` afresh and caption ``count`` held-out scenes."""
     scenes, images = held_out_pictures(count)
     found = captions(*load(folder), images)
     right = [scene.caption == caption for scene, caption in zip(scenes, found, strict=True)]
     unseen = [ok for ok, s in zip(right, scenes, strict=True) if held_out_caption(s.caption)]
-    return sum(right) / len(right), sum(unseen) / max(1, len(unseen))
+    return Score(len(right), sum(right), len(unseen), sum(unseen))

@@ -20,11 +20,11 @@ from scripts.scene_student import Student, give_places
 
 
 def arguments() -> argparse.Namespace:
-    """The command line; the defaults are those of the checkpoint that ships."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """The command line; the default sizes are those of the checkpoint that ships."""
+    parser, flag = argparse.ArgumentParser(description=__doc__), argparse.BooleanOptionalAction
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to go on from")
-    parser.add_argument("--places", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--places", action=flag, default=True, help="give waves of place at first")
     parser.add_argument("--seed", type=int, default=0, help="weights and training scenes")
     parser.add_argument("--minutes", type=float, default=50, help="stop after this long")
     parser.add_argument("--steps", type=int, default=9000, help="stop after this many batches")
@@ -39,8 +39,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--text-layers", type=int, default=2, help="layers that write")
     parser.add_argument("--threads", type=int, default=2, help="threads of the training loop")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--bf16", action=flag, default=True, help="compute in bfloat16")
+    parser.add_argument("--compile", action=flag, default=True, help="needs a C++ compiler")
     parser.add_argument("--every", type=int, default=1500, help="batches between evaluations")
     return parser.parse_args()
 
@@ -149,8 +149,7 @@ class Log:
 def report(model: Any, folder: Path, count: int) -> None:
     """Save, reload and measure: what is printed is what the folder really does."""
     checkpoint.save(model, folder)
-    seen, unseen = checkpoint.exact(folder, count)
-    print(f"exact {seen:.4f} of {count} held out, {unseen:.4f} of unseen captions", flush=True)
+    print(checkpoint.score(folder, count), flush=True)
 
 
 def main() -> None:
