@@ -34,7 +34,7 @@ test: venv ## Run the unit, integration and end-to-end tests; a skipped test fai
 
 test-services: venv ## Run the integration tests on the Postgres, Redis and RabbitMQ that you name.
 	@: $${CAPTIONER_TEST_POSTGRES_URL:?} $${CAPTIONER_TEST_REDIS_URL:?} $${CAPTIONER_TEST_AMQP_URL:?}
-	$(PYTEST) tests/integration
+	CAPTIONER_TEST_STACKS=postgres-redis,postgres-rabbitmq $(PYTEST) tests/integration
 
 lint: venv ## Check style, import rules, file lengths, Dockerfiles and the compose file.
 	$(BIN)/ruff check .

@@ -9,7 +9,8 @@ from captioner.services import Services
 from captioner.settings import load
 
 EXTENSION = "captioner"
-FORM_TEXT_BYTES = 64 * 1024
+FORM_BUFFER_BYTES = 256 * 1024
+"""Bytes of a text part. Werkzeug bounds its read buffer by it too: 64 KiB breaks large files."""
 FORM_EXTRA_PARTS = 16
 """Parts of a form besides its pictures: model, prompt, and a little room."""
 
@@ -22,7 +23,7 @@ def create_app(services: Services | None = None) -> Flask:
     app = Flask("api", static_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=FORM_TEXT_BYTES,
+        MAX_FORM_MEMORY_SIZE=FORM_BUFFER_BYTES,
         MAX_FORM_PARTS=settings.max_images + FORM_EXTRA_PARTS,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it

@@ -21,15 +21,19 @@ from captioner.errors import (
     UnsupportedMediaType,
 )
 from captioner.intake import Submission, Upload
+from captioner.settings import Settings
 
 FILE_FIELDS = ("images", "images[]", "file")
 TEXT_FIELDS = ("model", "prompt")
 MAX_FILE_NAME_CHARS = 255
 
 
-def read_submission(request: Request, *, max_image_bytes: int) -> Submission:
+def read_submission(request: Request, *, settings: Settings) -> Submission:
     """The submission in a request's body. Raises a `RequestError` that names what is wrong."""
+    max_image_bytes = settings.max_image_bytes
     if request.mimetype == "application/json":
+        # JSON is held in memory, several times over; a form's files are not.
+        request.max_content_length = min(settings.max_json_bytes, settings.max_body_bytes)
         return _from_json(request.get_data(cache=False), max_image_bytes)
     if request.mimetype == "multipart/form-data":
         return _from_form(request, max_image_bytes)
@@ -40,12 +44,25 @@ def read_submission(request: Request, *, max_image_bytes: int) -> Submission:
 
 
 def _from_json(body: bytes, max_image_bytes: int) -> Submission:
+    given = parse_json(body)
+    _refuse_unknown_names(given)
     try:
-        asked = SubmitJson.model_validate(parse_json(body))
+        asked = SubmitJson.model_validate(given)
     except ValidationError as error:
-        raise InvalidRequest(_first_fault(error), errors=_faults(error)) from error
+        faults = _faults(error)
+        first = faults[0]
+        raise InvalidRequest(f"{first['field']}: {first['detail']}.", errors=faults) from error
     uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in asked.imgb64s]
     return Submission(uploads, asked.model, asked.prompt)
+
+
+def _refuse_unknown_names(given: Any) -> None:
+    names = given if isinstance(given, dict) else {}
+    unknown = next((name for name in names if name not in SubmitJson.model_fields), None)
+    if unknown is not None:
+        raise InvalidRequest(
+            f"The body has a name {unknown[:64]!r}; known are {', '.join(SubmitJson.model_fields)}."
+        )
 
 
 def _from_form(request: Request, max_image_bytes: int) -> Submission:
@@ -57,6 +74,10 @@ def _from_form(request: Request, max_image_bytes: int) -> Submission:
         raise InvalidRequest(
             f"The form has a field {unknown[0][:64]!r}; "
             f"files go into 'images' or 'file', text into {' or '.join(map(repr, TEXT_FIELDS))}."
+        )
+    if len(set(request.files)) > 1:
+        raise InvalidRequest(
+            "Send all pictures in one field, 'images' or 'file': so they stay in order."
         )
     uploads = [
         Upload(partial(_read, file, max_image_bytes), _shown_name(file.filename))
@@ -127,14 +148,8 @@ def _shown_name(name: str | None) -> str | None:
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:
-    return [
-        {"field": _field(fault["loc"]), "detail": fault["msg"]} for fault in error.errors()[:20]
-    ]
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    return f"{_field(fault['loc'])}: {fault['msg']}."
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return [{"field": _field(fault["loc"]), "detail": fault["msg"]} for fault in found[:20]]
 
 
 def _field(location: tuple[int | str, ...]) -> str:

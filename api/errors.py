@@ -31,6 +31,7 @@ STATUS = {
     "image_undecodable": 422,
     "model_unavailable": 503,
     "caption_failed": 500,
+    "picture_missing": 500,
     "worker_lost": 500,
     "database_unavailable": 503,
     "storage_unavailable": 503,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from captioner import errors as error_tree
 from captioner.errors import CaptionerError
@@ -22,7 +22,9 @@ class SubmitJson(Strict):
     """A submission as JSON."""
 
     imgb64s: Annotated[
-        list[str], Field(description="Pictures, each as base64 or as a data URI.", min_length=1)
+        list[str],
+        FailFast(),  # a long list of wrong things is told by its first
+        Field(description="Pictures, each as base64 or as a data URI.", min_length=1),
     ]
     model: Annotated[str | None, Field(description="Model name. Default: the server's.")] = None
     prompt: Annotated[str | None, Field(description="Beginning of the caption.")] = None

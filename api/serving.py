@@ -33,6 +33,7 @@ def gunicorn_options(settings: Settings) -> dict[str, object]:
         "errorlog": "-",
         "loglevel": settings.log_level.lower(),
         "control_socket_disable": True,  # else a socket appears in the home folder
+        "post_worker_init": _watch_for_the_end,
         "worker_exit": _close_services,
     }
 
@@ -64,6 +65,12 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Does not return."""
     Server(settings).run()
+
+
+def _watch_for_the_end(worker: Any) -> None:
+    """On SIGTERM, waiting callers get their job's address before the grace is over."""
+    services = worker.app.callable.extensions["captioner"]
+    services.waiting_room.is_leaving = lambda: not worker.alive
 
 
 def _close_services(_server: object, _worker: object) -> None:

@@ -7,7 +7,9 @@ so a lost or doubled message changes nothing (docs/adr/0001).
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -20,8 +22,11 @@ from captioner.work import Parcel
 log = logging.getLogger(__name__)
 
 CAPTION_TASK = "captioner.caption"
+CAPTION_AGAIN_TASK = "captioner.caption_again"
 KEY_PREFIX = "cap:"
 VISIBILITY_TIMEOUT_S = 120
+PING_S = 2
+CLOSE_S = 5
 BACKLOG = 10_000
 """Parcels that may wait for a slow broker in memory; past it the reconciler sends them."""
 
@@ -105,7 +110,8 @@ class Publisher:
     def __init__(self, app: Celery, *, on_failure: Callable[[Parcel], None]) -> None:
         self._app = app
         self._on_failure = on_failure
-        self._parcels: queue.Queue[Parcel | None] = queue.Queue(BACKLOG)
+        self._parcels: queue.Queue[Parcel] = queue.Queue(BACKLOG)
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -121,7 +127,7 @@ class Publisher:
     def send(self, parcel: Parcel) -> None:
         """Send one parcel now. Raises what kombu raises when the broker is away."""
         self._app.send_task(
-            CAPTION_TASK,
+            CAPTION_AGAIN_TASK if parcel.again else CAPTION_TASK,
             args=(str(parcel.job_id), list(parcel.positions)),
             queue=queue_of(parcel.model),
             ignore_result=True,
@@ -135,14 +141,27 @@ class Publisher:
 
     def ping(self) -> None:
         """Raise unless the broker answers within a few seconds."""
-        with self._app.connection_for_write(connect_timeout=2) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+        with self._app.connection_for_write(connect_timeout=PING_S) as connection:
+            connection.transport_options = {
+                **connection.transport_options,
+                "socket_timeout": PING_S,
+                "socket_connect_timeout": PING_S,
+            }
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_S)
 
     def close(self) -> None:
-        """Send what is waiting, for a few seconds at most, and end the thread."""
+        """Send what is waiting, for a few seconds at most; report the rest as not sent."""
+        deadline = time.monotonic() + CLOSE_S
+        while self._thread is not None and self._thread.is_alive() and not self._parcels.empty():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        self._ending.set()
         if self._thread is not None:
-            self._parcels.put(None)
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=1)
+        with suppress(queue.Empty):
+            while True:
+                self._failed(self._parcels.get_nowait(), "the process ends")
 
     def _start(self) -> None:
         with self._starting:  # in the serving process, not in the one it was forked from
@@ -151,7 +170,11 @@ class Publisher:
                 self._thread.start()
 
     def _relay(self) -> None:
-        while (parcel := self._parcels.get()) is not None:
+        while not self._ending.is_set():
+            try:
+                parcel = self._parcels.get(timeout=0.2)
+            except queue.Empty:
+                continue
             try:
                 self.send(parcel)
             except Exception as error:  # noqa: BLE001 - any failure of the broker means the same

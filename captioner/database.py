@@ -17,6 +17,8 @@ from captioner.errors import DatabaseUnavailable
 
 BUSY_TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 3
+STATEMENT_MS = 30_000
+LOCK_MS = 10_000
 POOL_SIZE = 10
 POOL_OVERFLOW = 30
 POOL_TIMEOUT_S = 5
@@ -89,7 +91,16 @@ def _engine(url: str) -> Engine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "captioner"},
+        hide_parameters=True,  # prompts and captions stay out of logs
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "captioner",
+            "options": f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+        },
     )
 
 
@@ -101,6 +112,7 @@ def _sqlite(url: str, path: str | None) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
     event.listen(engine, "connect", _sqlite_connected)

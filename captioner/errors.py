@@ -24,6 +24,7 @@
     ├── WorkError                        captioning itself went wrong
     │   ├── ModelUnavailable             model_unavailable           no
     │   ├── CaptionFailed                caption_failed              no
+    │   ├── PictureMissing               picture_missing             no
     │   └── WorkerLost                   worker_lost                 no
     └── ServiceError                     a part of us is away; the same call may work later
         ├── DatabaseUnavailable          database_unavailable        yes
@@ -202,6 +203,13 @@ class CaptionFailed(WorkError):
 
     code = "caption_failed"
     title = "The picture could not be captioned"
+
+
+class PictureMissing(WorkError):
+    """The stored picture is not there any more."""
+
+    code = "picture_missing"
+    title = "The picture is no longer stored"
 
 
 class WorkerLost(WorkError):

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import catalog, images, jobs
+from captioner import catalog, dispatch, images, jobs
 from captioner.blobs import BlobStore
 from captioner.broker import Publisher
 from captioner.clock import now
@@ -91,7 +91,7 @@ class Intake:
             jobs.create(session, job_id=job_id, model=model, prompt=prompt, pictures=pictures)
         queued = [n for n, picture in enumerate(pictures) if picture.refusal is None]
         size = self._settings.message_images
-        self._publisher.publish(jobs.parcels_of(job_id, model, queued, size))
+        self._publisher.publish(dispatch.parcels_of(job_id, model, queued, size))
         return job_id
 
     def _check_count(self, count: int) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import WorkerLost
-from captioner.work import Claim, Outcome, Parcel, Picture
+from captioner.work import Claim, Outcome, Picture
 from models import ImageState, Job, JobImage, JobState
 
 
@@ -74,15 +74,24 @@ def claim(
     worker: str,
     lease_s: float,
     max_attempts: int,
+    retry_s: float,
+    again: bool = False,
 ) -> list[Claim]:
-    """Take those of the images that are free; the rest are somebody else's, or final."""
-    free = or_(
-        JobImage.state == ImageState.QUEUED,
-        and_(JobImage.state == ImageState.RUNNING, JobImage.lease_until < now()),
-    )
+    """Take those of the images that are free; the rest are somebody else's, or final.
+
+    First attempts, unless `again`: then later ones, which the caller works on one by one. Images
+    whose lease ran out are freed by `take_back_expired`, not here. `retry_s` is the age up to
+    which a job waits for a part that is away.
+    """
     rows = session.execute(
         update(JobImage)
-        .where(*_within(job_id, positions), JobImage.attempt < max_attempts, free)
+        .where(
+            *_within(job_id, positions),
+            JobImage.state == ImageState.QUEUED,
+            JobImage.attempt > 0 if again else JobImage.attempt == 0,
+            JobImage.attempt < max_attempts,
+            or_(JobImage.not_before.is_(None), JobImage.not_before <= now()),
+        )
         .values(
             state=ImageState.RUNNING,
             attempt=JobImage.attempt + 1,
@@ -96,9 +105,11 @@ def claim(
     if not rows:
         return []
     _start(session, job_id)
-    model, prompt = session.execute(select(Job.model, Job.prompt).where(Job.id == job_id)).one()
+    model, prompt, may_wait = session.execute(
+        select(Job.model, Job.prompt, Job.created_at > now_plus(-retry_s)).where(Job.id == job_id)
+    ).one()
     return [
-        Claim(job_id, row.position, row.attempt, row.blob_sha256, model, prompt)
+        Claim(job_id, row.position, row.attempt, row.blob_sha256, model, prompt, bool(may_wait))
         for row in sorted(rows, key=lambda row: row.position)
     ]
 
@@ -121,28 +132,34 @@ def _held(claim: Claim) -> list[ColumnElement[bool]]:
 
 
 def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
-    """Push back the end of the leases that are still held. One statement a job."""
-    for job_id, group in groupby(
-        sorted(claims, key=lambda c: (c.job_id, c.attempt, c.position)), lambda c: c.job_id
-    ):
-        held = [and_(JobImage.position == c.position, JobImage.attempt == c.attempt) for c in group]
+    """Push back the end of the leases that are still held. One statement a job and attempt."""
+    ordered = sorted(claims, key=lambda c: (c.job_id, c.attempt, c.position))
+    for (job_id, attempt), group in groupby(ordered, lambda c: (c.job_id, c.attempt)):
         session.execute(
             update(JobImage)
-            .where(JobImage.job_id == job_id, JobImage.state == ImageState.RUNNING, or_(*held))
+            .where(
+                *_within(job_id, [held.position for held in group]),
+                JobImage.attempt == attempt,
+                JobImage.state == ImageState.RUNNING,
+            )
             .values(lease_until=now_plus(lease_s))
             .execution_options(synchronize_session=False)
         )
 
 
-def release(session: Session, claims: Iterable[Claim], *, counts: bool) -> None:
-    """Hand images back: `queued` again and unpublished. `counts`: whether the attempt does."""
+def release(session: Session, claims: Iterable[Claim], *, wait_s: float = 0) -> None:
+    """Hand images back: `queued` again, unpublished, and the attempt does not count.
+
+    Nobody takes them again for `wait_s` seconds.
+    """
     for claim in claims:
         session.execute(
             update(JobImage)
             .where(*_held(claim))
             .values(
                 state=ImageState.QUEUED,
-                attempt=JobImage.attempt - (0 if counts else 1),
+                attempt=JobImage.attempt - 1,
+                not_before=now_plus(wait_s),
                 lease_until=None,
                 published_at=None,
             )
@@ -211,26 +228,24 @@ def _count(session: Session, job_id: UUID, succeeded: int, failed: int) -> JobSt
     return JobState(state)
 
 
-def unpublished(session: Session, parcel: Parcel) -> None:
-    """Note that no message carries these images: the reconciler will send one."""
-    session.execute(
-        update(JobImage)
-        .where(*_within(parcel.job_id, parcel.positions), JobImage.state == ImageState.QUEUED)
-        .values(published_at=None)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def take_back_expired(session: Session, *, max_attempts: int) -> list[UUID]:
     """Free the images whose lease ran out; fail those without attempts left (`worker_lost`).
 
     Returns the jobs that became final by it.
     """
     expired = and_(JobImage.state == ImageState.RUNNING, JobImage.lease_until < now())
+    session.execute(
+        update(JobImage)
+        .where(expired, JobImage.attempt < max_attempts)
+        .values(state=ImageState.QUEUED, lease_until=None, published_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    # Also those that were queued when more attempts were allowed than now.
+    spent = or_(expired, JobImage.state == ImageState.QUEUED)
     lost = WorkerLost(f"{max_attempts} workers in a row were lost while they held this picture.")
     given_up = session.execute(
         update(JobImage)
-        .where(expired, JobImage.attempt >= max_attempts)
+        .where(spent, JobImage.attempt >= max_attempts)
         .values(
             state=ImageState.FAILED,
             error_code=lost.code,
@@ -241,56 +256,9 @@ def take_back_expired(session: Session, *, max_attempts: int) -> list[UUID]:
         .returning(JobImage.job_id)
         .execution_options(synchronize_session=False)
     ).scalars()
+    # Jobs after images, here as in `finish`, so that the two cannot block each other.
     ended = []
     for job_id, group in groupby(sorted(given_up)):
         if _count(session, job_id, 0, len(list(group))).final:
             ended.append(job_id)
-    session.execute(
-        update(JobImage)
-        .where(expired, JobImage.attempt < max_attempts)
-        .values(state=ImageState.QUEUED, lease_until=None, published_at=None)
-        .execution_options(synchronize_session=False)
-    )
     return ended
-
-
-def take_unpublished(
-    session: Session, *, models: Iterable[str], stale_s: float | None, limit: int, size: int
-) -> list[Parcel]:
-    """Mark queued images as published and return them as parcels to send.
-
-    Those that no message carries; with `stale_s` also those whose message is that old and, as the
-    caller knows from an empty queue, is gone.
-    """
-    due: ColumnElement[bool] = JobImage.published_at.is_(None)
-    if stale_s is not None:
-        due = or_(due, JobImage.published_at < now_plus(-stale_s))
-    rows = session.execute(
-        select(JobImage.job_id, Job.model, JobImage.position, JobImage.attempt)
-        .join(Job, Job.id == JobImage.job_id)
-        .where(JobImage.state == ImageState.QUEUED, Job.model.in_(list(models)), due)
-        .order_by(JobImage.job_id, JobImage.position)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=JobImage)
-    ).all()
-    parcels = []
-    for (job_id, model), group in groupby(rows, lambda row: (row.job_id, row.model)):
-        images = list(group)
-        session.execute(
-            update(JobImage)
-            .where(*_within(job_id, [image.position for image in images]))
-            .values(published_at=now())
-            .execution_options(synchronize_session=False)
-        )
-        fresh = [image.position for image in images if image.attempt == 0]
-        parcels += parcels_of(job_id, model, fresh, size)
-        parcels += parcels_of(job_id, model, [i.position for i in images if i.attempt > 0], 1)
-    return parcels
-
-
-def parcels_of(job_id: UUID, model: str, positions: Sequence[int], size: int) -> list[Parcel]:
-    """The images in messages of at most `size`."""
-    return [
-        Parcel(job_id, model, tuple(positions[start : start + size]))
-        for start in range(0, len(positions), size)
-    ]

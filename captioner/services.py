@@ -1,6 +1,6 @@
 """The composition root of the serving side: every part is built here and passed on."""
 
-from captioner import jobs
+from captioner import dispatch
 from captioner.blobs import BlobStore
 from captioner.broker import Publisher, celery_app
 from captioner.database import Database
@@ -28,4 +28,4 @@ class Services:
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self.database.write() as session:
-            jobs.unpublished(session, parcel)
+            dispatch.unpublished(session, parcel)

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     # Limits of a request
     max_images: int = Field(1000, ge=1, le=10_000, description="Pictures in one request.")
     max_body_bytes: int = Field(128 * 2**20, ge=1024, description="Bytes of one request body.")
+    max_json_bytes: int = Field(
+        32 * 2**20, ge=1024, description="Bytes of a JSON body; a form may have max_body_bytes."
+    )
     max_image_bytes: int = Field(15_000_000, ge=1, description="Bytes of one picture file.")
     max_image_pixels: int = Field(40_000_000, ge=64, description="Width times height.")
     max_image_side: int = Field(16_384, ge=8, description="Longest side, in pixels.")
@@ -81,6 +84,9 @@ class Settings(BaseSettings):
     )
     lease_s: float = Field(60, ge=1, description="How long a claim holds without renewal.")
     max_attempts: int = Field(3, ge=1, le=20, description="Claims before an image is given up.")
+    retry_s: float = Field(
+        3600, ge=0, description="How long a picture waits for a part of the service that is away."
+    )
     message_images: int = Field(16, ge=1, le=256, description="Images that one message names.")
     reconcile_s: float = Field(5, gt=0, description="Seconds between two looks for lost work.")
     heartbeat_s: float = Field(5, gt=0, description="Seconds between two signs of life.")
@@ -118,6 +124,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"worker_concurrency={self.worker_concurrency} must be at least twice "
                 f"max_batch={self.max_batch}: else batches can never fill"
+            )
+        if self.lease_s < 3 * self.heartbeat_s:
+            raise ValueError(
+                f"lease_s={self.lease_s} must be at least three times "
+                f"heartbeat_s={self.heartbeat_s}: else leases run out between renewals"
             )
         if self.wait_s > self.max_wait_s:
             raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")

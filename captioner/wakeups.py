@@ -60,6 +60,8 @@ class WaitingRoom:
         self._ended: set[str] = set()
         self._listener: threading.Thread | None = None
         self.places = places
+        self.is_leaving: Callable[[], bool] = lambda: False
+        """Whether this process is about to end: then waiters are sent away, unanswered."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -75,13 +77,16 @@ class WaitingRoom:
             self._places.release()
 
     def wait(self, job_id: UUID, *, is_final: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until the job is final, for at most `timeout_s`. Returns whether it is."""
+        """Wait until the job is final, for at most `timeout_s`. Returns whether it is.
+
+        Returns early when the process is leaving.
+        """
         deadline = time.monotonic() + timeout_s
         self._listen()
         with self._awaiting(str(job_id)) as key:
             while not is_final():
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or self.is_leaving():
                     return False
                 with self._changed:
                     self._changed.wait_for(lambda: key in self._ended, min(left, POLL_S))

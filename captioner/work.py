@@ -25,6 +25,8 @@ class Claim:
     blob_sha256: str
     model: str
     prompt: str | None
+    may_wait: bool = True
+    """Whether the job is young enough to wait for a part that is away."""
 
     @property
     def alone(self) -> bool:
@@ -59,3 +61,5 @@ class Parcel:
     job_id: UUID
     model: str
     positions: tuple[int, ...]
+    again: bool = False
+    """Whether an attempt was lost already: then there is one image, and it is worked on alone."""

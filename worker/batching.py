@@ -81,11 +81,15 @@ class Batcher(Generic[Item, Result]):
                 self._arrived.notify()
         return entry.future
 
-    def close(self) -> None:
-        """Finish the batch that runs, refuse the rest with `ShuttingDown`, end the thread."""
+    def close_soon(self) -> None:
+        """Let the batch that runs be the last one. Returns at once."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()
+
+    def close(self) -> None:
+        """Finish the batch that runs, refuse the rest with `ShuttingDown`, end the thread."""
+        self.close_soon()
         self._thread.join()
 
     def _work(self) -> None:

@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from sqlalchemy import delete
 from uuid_utils.compat import uuid7
 
 from captioner import jobs
-from captioner.clock import now
+from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
 from captioner.settings import Settings
@@ -17,6 +18,9 @@ from worker.engines.house import EngineHouse
 from worker.leases import HeldClaims
 
 log = logging.getLogger(__name__)
+
+FORGOTTEN_S = 24 * 3600.0
+"""Age at which the row of a worker that was killed is removed."""
 
 
 class Keeper:
@@ -78,6 +82,7 @@ class Registration:
         with self._database.write() as session:
             row = session.get(Worker, self._id)
             if row is None:
+                session.execute(delete(Worker).where(Worker.heartbeat_at < now_plus(-FORGOTTEN_S)))
                 row = Worker(id=self._id, name=self._name, started_at=now())
                 session.add(row)
             row.device = self._house.placement.name

@@ -6,12 +6,14 @@ No database session is open while an image is worked on. Each result is stored a
 """
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from captioner import jobs
@@ -22,7 +24,6 @@ from captioner.errors import (
     CaptionFailed,
     DatabaseUnavailable,
     DecoderUnavailable,
-    ModelUnavailable,
     ShuttingDown,
 )
 from captioner.settings import Settings
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 STORE_RETRY_S = 60.0
 """How long a result is kept in memory for a database that is away."""
+PAUSE_S = 10.0
+"""How long an image is left alone after a part was away for it."""
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Parts:
     house: EngineHouse
     herald: Herald
     held: HeldClaims
+    draining: threading.Event
     worker: str
 
 
@@ -59,61 +64,74 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._one_by_one = threading.Lock()
 
-    def run(self, job_id: UUID, positions: Sequence[int]) -> None:
+    def run(self, job_id: UUID, positions: Sequence[int], *, again: bool = False) -> None:
         """Caption those of the images that are free to take, and store what becomes of each.
 
+        `again`: images that lost an attempt. This process then holds no other such image, so that
+        one that kills the process takes none of them along.
+
         Never raises for a fault of a picture or a model: it is stored as that image's error.
+        Raises `DatabaseUnavailable` when the database was away for long.
         """
-        parts = self._parts
-        with parts.database.write() as session:
-            claims = jobs.claim(
+        with self._one_by_one if again else nullcontext():
+            claims = _patiently(lambda: self._claim(job_id, positions, again=again))
+            if claims:
+                with self._parts.held.holding(claims):
+                    self._caption(claims)
+
+    def _claim(self, job_id: UUID, positions: Sequence[int], *, again: bool) -> list[Claim]:
+        settings = self._parts.settings
+        with self._parts.database.write() as session:
+            return jobs.claim(
                 session,
                 job_id=job_id,
                 positions=positions,
-                worker=parts.worker,
-                lease_s=parts.settings.lease_s,
-                max_attempts=parts.settings.max_attempts,
+                worker=self._parts.worker,
+                lease_s=settings.lease_s,
+                max_attempts=settings.max_attempts,
+                retry_s=settings.retry_s,
+                again=again,
             )
-        if claims:
-            with parts.held.holding(claims):
-                self._caption(claims)
 
     def _caption(self, claims: list[Claim]) -> None:
         try:
             resident = self._parts.house.get(claims[0].model)
-        except ModelUnavailable as error:
-            self._store([Outcome(claim, error=error) for claim in claims])
+        except CaptionerError as error:
+            self._settle([Outcome(claim, error=error) for claim in claims])
             return
         flow = _Flow(self._parts, resident, claims)
         while landed := flow.advance():
-            again = [outcome for outcome in landed if self._may_work_later(outcome)]
-            self._store([outcome for outcome in landed if outcome not in again])
-            self._release(again)
+            self._settle(landed)
 
-    def _store(self, outcomes: list[Outcome]) -> None:
-        def write() -> list[UUID]:
-            with self._parts.database.write() as session:
-                return jobs.finish(session, outcomes)
+    def _settle(self, outcomes: list[Outcome]) -> None:
+        """Store what is final; hand back what may work later."""
+        held_back = [outcome for outcome in outcomes if _may_work_later(outcome)]
+        final = [outcome for outcome in outcomes if outcome not in held_back]
+        if final:
+            self._parts.herald.announce(_patiently(lambda: self._store(final)))
+        if held_back:
+            _patiently(lambda: self._release(held_back))
+        self._parts.held.drop([outcome.claim for outcome in outcomes])
 
-        if outcomes:
-            ended = _patiently(write)
-            self._parts.held.drop([outcome.claim for outcome in outcomes])
-            self._parts.herald.announce(ended)
-
-    def _may_work_later(self, outcome: Outcome) -> bool:
-        if outcome.error is None or not outcome.error.retryable:
-            return False
-        last = outcome.claim.attempt >= self._parts.settings.max_attempts
-        return isinstance(outcome.error, ShuttingDown) or not last
+    def _store(self, outcomes: list[Outcome]) -> list[UUID]:
+        with self._parts.database.write() as session:
+            return jobs.finish(session, outcomes)
 
     def _release(self, outcomes: list[Outcome]) -> None:
-        for counts in (True, False):
-            claims = [o.claim for o in outcomes if counts != isinstance(o.error, ShuttingDown)]
-            if claims:
-                with self._parts.database.write() as session:
-                    jobs.release(session, claims, counts=counts)
-                self._parts.held.drop(claims)
+        leaving = [o.claim for o in outcomes if isinstance(o.error, ShuttingDown)]
+        waiting = [o.claim for o in outcomes if not isinstance(o.error, ShuttingDown)]
+        with self._parts.database.write() as session:
+            jobs.release(session, leaving)
+            jobs.release(session, waiting, wait_s=PAUSE_S)
+
+
+def _may_work_later(outcome: Outcome) -> bool:
+    error = outcome.error
+    if isinstance(error, ShuttingDown):
+        return True
+    return error is not None and error.retryable and outcome.claim.may_wait
 
 
 class _Flow:
@@ -131,6 +149,8 @@ class _Flow:
         outcomes: list[Outcome] = []
         while not outcomes and (self._to_start or self._decoding or self._captioning):
             outcomes += self._start()
+            if outcomes:
+                break
             done, _ = wait([*self._decoding, *self._captioning], return_when=FIRST_COMPLETED)
             for future in done:
                 outcomes += self._step(future)
@@ -142,6 +162,8 @@ class _Flow:
         while self._to_start and len(self._decoding) < self._parts.settings.decode_processes:
             claim = self._to_start.popleft()
             try:
+                if self._parts.draining.is_set():
+                    raise ShuttingDown("This worker is draining.")
                 data = self._parts.blobs.get(claim.blob_sha256)
                 size = self._resident.engine.image_size
                 self._decoding[self._parts.decoders.submit(data, size=size)] = claim
@@ -191,7 +213,7 @@ def _named(error: Exception) -> CaptionerError:
     return CaptionFailed(f"The engine raised {type(error).__name__}.")
 
 
-def _patiently(write: Callable[[], list[UUID]]) -> list[UUID]:
+def _patiently(write: Callable[[], Answer]) -> Answer:
     """Write, trying again while the database is away; its last error, once that took too long."""
     deadline, pause_s = time.monotonic() + STORE_RETRY_S, 0.2
     while True:

@@ -7,7 +7,7 @@ marks, another does not see.
 
 import logging
 
-from captioner import jobs
+from captioner import dispatch, jobs
 from captioner.broker import Publisher
 from captioner.database import Database
 from captioner.settings import Settings
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 STALE_S = 30.0
 """Age at which a message counts as lost, once its queue is empty."""
+STALE_IN_BACKLOG_S = 300.0
+"""That age while others still wait in the queue, where a message may be as old and well."""
 LIMIT = 5_000
 """Images that one look takes up."""
 
@@ -43,13 +45,12 @@ class Reconciler:
         return sent
 
     def _republish(self, model: str) -> int:
-        # Messages that still wait in the queue are not lost: only an empty one says so.
-        stale_s = STALE_S if self._publisher.waiting(model) == 0 else None
+        empty = self._publisher.waiting(model) == 0
         with self._database.write() as session:
-            parcels = jobs.take_unpublished(
+            parcels = dispatch.take_unpublished(
                 session,
                 models=[model],
-                stale_s=stale_s,
+                stale_s=STALE_S if empty else STALE_IN_BACKLOG_S,
                 limit=LIMIT,
                 size=self._settings.message_images,
             )

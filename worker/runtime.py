@@ -8,7 +8,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from captioner import jobs
+from captioner import dispatch
 from captioner.blobs import BlobStore
 from captioner.broker import Publisher, celery_app
 from captioner.database import Database
@@ -37,6 +37,7 @@ class Runtime:
 
         self._settings = settings
         self._database = Database(settings.database)
+        draining = threading.Event()
         held, herald = HeldClaims(), Herald(connect(settings.redis_url))
         self._house = EngineHouse(settings, place(settings))
         self._decoders = DecodePool(
@@ -49,8 +50,8 @@ class Runtime:
         self._reconciler = Reconciler(settings, self._database, self._publisher, herald)
         self._registration = Registration(settings, self._database, self._house, held, name)
         self._keeper = Keeper()
-        self.draining = False
-        """Whether new messages are to go back to the queue."""
+        self.draining = draining
+        """Set once new messages are to go back to the queue, and held images with them."""
         self.pipeline: Pipeline = Pipeline(
             Parts(
                 settings=settings,
@@ -60,6 +61,7 @@ class Runtime:
                 house=self._house,
                 herald=herald,
                 held=held,
+                draining=draining,
                 worker=name,
             )
         )
@@ -74,7 +76,7 @@ class Runtime:
 
     def drain(self) -> None:
         """Finish the batches that run and hand back the rest. Returns at once."""
-        self.draining = True
+        self.draining.set()
         log.info("Draining: running batches end, other images are handed back.")
         threading.Thread(target=self._house.close, name="drain", daemon=True).start()
 
@@ -91,7 +93,7 @@ class Runtime:
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self._database.write() as session:
-            jobs.unpublished(session, parcel)
+            dispatch.unpublished(session, parcel)
 
 
 _current: Runtime | None = None

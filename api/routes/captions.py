@@ -73,8 +73,7 @@ def submit_and_wait() -> Response:
 
 
 def _submit() -> UUID:
-    limit = services().settings.max_image_bytes
-    return services().intake.submit(read_submission(request, max_image_bytes=limit))
+    return services().intake.submit(read_submission(request, settings=services().settings))
 
 
 def _is_final(job_id: UUID) -> bool:
@@ -116,7 +115,8 @@ def _finished(read: JobRead) -> Response:
     """200 with what there is; a job without any caption is an error, never a success."""
     why, urls = faults(read), Urls.of(read.job.id)
     if read.job.state == JobState.FAILED:
-        first = why[0]
+        # Where one of several reasons is ours, the caller is not told that it was theirs.
+        first = max(why, key=lambda each: STATUS.get(each.code, 500) >= 500)
         response = problem(
             first.code,
             status=STATUS.get(first.code, 500),

@@ -1,16 +1,24 @@
 """Stacks of real servers, and our own processes on top of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 from pydantic_settings import SettingsConfigDict
+from uuid_utils.compat import uuid7
 
-from captioner import schema
+from captioner import jobs, schema
+from captioner.clock import now
 from captioner.database import Database
+from captioner.errors import ImageTruncated
 from captioner.settings import Settings
+from captioner.work import Picture
+from models import Blob
 from tests import processes, stacks
+
+SHA = "a" * 64
 
 
 class StackSettings(Settings):
@@ -52,3 +60,29 @@ def service(stack: stacks.Stack, tmp_path_factory: pytest.TempPathFactory) -> It
 def http(service: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service, timeout=120) as client:
         yield client
+
+
+@pytest.fixture
+def make(database: Database) -> Callable[..., UUID]:
+    """A job with so many images, of which some are refused."""
+
+    def made(images: int, *, refused: int = 0) -> UUID:
+        job_id = uuid7()
+        pictures = [Picture(f"{n}.png", SHA) for n in range(images - refused)]
+        pictures += [Picture("bad", None, ImageTruncated("cut"))] * refused
+        with database.write() as session:
+            if session.get(Blob, SHA) is None:
+                session.add(
+                    Blob(
+                        sha256=SHA,
+                        media_type="image/png",
+                        bytes=1,
+                        width=8,
+                        height=8,
+                        created_at=now(),
+                    )
+                )
+            jobs.create(session, job_id=job_id, model="scenes", prompt=None, pictures=pictures)
+        return job_id
+
+    return made

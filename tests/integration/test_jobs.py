@@ -1,68 +1,16 @@
 """Every change of state is conditional: nothing is counted twice, nothing is overwritten."""
 
 import threading
-from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from captioner import jobs, queries
-from captioner.clock import now, now_plus
-from captioner.database import Database
 from captioner.errors import CaptionFailed, ImageTruncated
-from captioner.work import Claim, Outcome, Parcel, Picture
-from models import Blob, ImageState, JobImage, JobState
-
-SHA = "a" * 64
-
-
-@pytest.fixture
-def make(database: Database) -> Callable[..., UUID]:
-    """A job with so many images, of which some are refused."""
-
-    def made(images: int, *, refused: int = 0) -> UUID:
-        job_id = uuid7()
-        pictures = [Picture(f"{n}.png", SHA) for n in range(images - refused)]
-        pictures += [Picture("bad", None, ImageTruncated("cut"))] * refused
-        with database.write() as session:
-            if session.get(Blob, SHA) is None:
-                session.add(
-                    Blob(
-                        sha256=SHA,
-                        media_type="image/png",
-                        bytes=1,
-                        width=8,
-                        height=8,
-                        created_at=now(),
-                    )
-                )
-            jobs.create(session, job_id=job_id, model="scenes", prompt=None, pictures=pictures)
-        return job_id
-
-    return made
-
-
-def claim(session: Session, job_id: UUID, *positions: int, lease_s: float = 60) -> list[Claim]:
-    return jobs.claim(
-        session, job_id=job_id, positions=positions, worker="w", lease_s=lease_s, max_attempts=3
-    )
-
-
-def state(database: Database, job_id: UUID) -> JobState:
-    with database.read() as session:
-        found = queries.job(session, job_id)
-        assert found is not None
-        return JobState(found.job.state)
-
-
-def expire(database: Database, job_id: UUID) -> None:
-    with database.write() as session:
-        session.execute(
-            update(JobImage).where(JobImage.job_id == job_id).values(lease_until=now_plus(-1))
-        )
+from captioner.work import Claim, Outcome, Picture
+from models import ImageState, JobState
+from tests.integration.rows import claim, expire, state
 
 
 def test_a_job_runs_when_claimed_and_ends_when_its_last_image_does(database, make) -> None:
@@ -116,7 +64,9 @@ def test_a_late_result_changes_nothing(database, make) -> None:
         (slow,) = claim(session, job_id, 0)
     expire(database, job_id)
     with database.write() as session:
-        (quick,) = claim(session, job_id, 0)
+        jobs.take_back_expired(session, max_attempts=3)
+        assert claim(session, job_id, 0) == []  # only one by one from now on
+        (quick,) = claim(session, job_id, 0, again=True)
         assert quick.attempt == 2
         assert quick.alone
         jobs.finish(session, [Outcome(quick, caption="right")])
@@ -131,12 +81,13 @@ def test_a_late_result_changes_nothing(database, make) -> None:
 
 def test_an_image_whose_workers_die_is_given_up_in_the_end(database, make) -> None:
     job_id = make(1)
-    for _ in range(3):
+    for attempt in range(3):
         with database.write() as session:
-            assert len(claim(session, job_id, 0)) == 1
+            assert jobs.take_back_expired(session, max_attempts=3) == []
+            assert len(claim(session, job_id, 0, again=attempt > 0)) == 1
         expire(database, job_id)
     with database.write() as session:
-        assert claim(session, job_id, 0) == []
+        assert claim(session, job_id, 0, again=True) == []
         assert jobs.take_back_expired(session, max_attempts=3) == [job_id]
     with database.read() as session:
         read = queries.job(session, job_id)
@@ -157,39 +108,6 @@ def test_a_renewed_lease_is_not_taken_back(database, make) -> None:
         read = queries.job(session, job_id)
         assert read is not None
         assert [image.state for image in read.images] == [ImageState.RUNNING, ImageState.QUEUED]
-
-
-def test_an_image_handed_back_keeps_its_attempts_and_is_sent_again(database, make) -> None:
-    job_id = make(1)
-    with database.write() as session:
-        jobs.release(session, claim(session, job_id, 0), counts=False)
-    with database.write() as session:
-        parcels = jobs.take_unpublished(
-            session, models=["scenes"], stale_s=None, limit=100, size=16
-        )
-        assert Parcel(job_id, "scenes", (0,)) in parcels
-        (again,) = claim(session, job_id, 0)
-    assert again.attempt == 1
-
-
-def test_what_was_not_published_is_sent_once_and_retries_travel_alone(database, make) -> None:
-    job_id = make(4)
-    with database.write() as session:
-        claim(session, job_id, 0, 1)
-    expire(database, job_id)
-    with database.write() as session:
-        jobs.take_back_expired(session, max_attempts=3)
-        jobs.unpublished(session, Parcel(job_id, "scenes", (2, 3)))
-
-    def ours() -> list[tuple[int, ...]]:
-        with database.write() as session:
-            parcels = jobs.take_unpublished(
-                session, models=["scenes"], stale_s=None, limit=100, size=16
-            )
-        return sorted(parcel.positions for parcel in parcels if parcel.job_id == job_id)
-
-    assert ours() == [(0,), (1,), (2, 3)]
-    assert ours() == []
 
 
 def test_workers_that_finish_at_once_lose_no_count(database, make) -> None:
@@ -223,3 +141,59 @@ def test_a_job_without_a_usable_picture_is_refused(database) -> None:
             prompt=None,
             pictures=[Picture(None, None, ImageTruncated("cut"))],
         )
+
+
+def test_fewer_attempts_than_before_leave_no_image_behind(database, make) -> None:
+    job_id = make(1)
+    with database.write() as session:
+        claim(session, job_id, 0)
+    expire(database, job_id)
+    with database.write() as session:
+        jobs.take_back_expired(session, max_attempts=3)
+        assert jobs.take_back_expired(session, max_attempts=1) == [job_id]
+    assert state(database, job_id) == JobState.FAILED
+
+
+def test_a_thousand_held_images_are_renewed_at_once(database, make) -> None:
+    job_id = make(2000)
+    with database.write() as session:
+        claims = claim(session, job_id, *range(2000))
+    with database.write() as session:
+        jobs.renew(session, claims, lease_s=60)
+
+
+def test_taking_back_and_finishing_at_once_do_not_block_each_other(database, make) -> None:
+    job_id = make(64)
+    with database.write() as session:
+        claims = claim(session, job_id, *range(64))
+    expire(database, job_id)
+    faults: list[BaseException] = []
+    gate = threading.Barrier(4)
+
+    def finish(mine: list[Claim]) -> None:
+        gate.wait()
+        try:
+            with database.write() as session:
+                jobs.finish(session, [Outcome(one, caption="x") for one in mine])
+        except Exception as error:
+            faults.append(error)
+
+    def take_back() -> None:
+        gate.wait()
+        try:
+            with database.write() as session:
+                jobs.take_back_expired(session, max_attempts=1)
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=finish, args=(claims[n::2],)) for n in range(2)]
+    threads += [threading.Thread(target=take_back) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    with database.read() as session:
+        read = queries.job(session, job_id)
+        assert read is not None
+        assert read.job.succeeded_count + read.job.failed_count == 64

@@ -7,11 +7,11 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.calls import files, finished, problem
-from tests.pictures import b64, plain, png, scenes
+from tests.pictures import b64, plain, png, sure
 
 
 def test_a_json_job_is_answered_at_once_and_captioned(http) -> None:
-    scene = scenes(1)[0]
+    scene = sure(1)[0]
     response = http.post("/captionImage", json={"imgb64s": [b64(png(scene))]})
     assert response.status_code == 202
     body = response.json()
@@ -32,7 +32,7 @@ def test_a_json_job_is_answered_at_once_and_captioned(http) -> None:
 
 
 def test_a_data_uri_is_a_picture_too(http) -> None:
-    scene = scenes(1)[0]
+    scene = sure(1)[0]
     uri = f"data:image/png;base64,{b64(png(scene))}"
     body = http.post("/captionImageBlocking", json={"imgb64s": [uri]}).json()
     assert body["result"] == [scene.caption]
@@ -40,7 +40,7 @@ def test_a_data_uri_is_a_picture_too(http) -> None:
 
 @pytest.mark.parametrize("field", ["images", "file"])
 def test_a_form_keeps_file_names_and_order(http, field) -> None:
-    drawn = scenes(3, seed=1)
+    drawn = sure(3, seed=1)
     posted = http.post("/captionImage", files=files(*map(png, drawn), field=field))
     job = finished(http, posted.json()["urls"]["self"])
     assert job["result"] == [scene.caption for scene in drawn]
@@ -48,7 +48,7 @@ def test_a_form_keeps_file_names_and_order(http, field) -> None:
 
 
 def test_a_blocking_call_answers_with_captions_in_order(http) -> None:
-    drawn = scenes(20, seed=2)
+    drawn = sure(20, seed=2)
     response = http.post("/captionImageBlocking", files=files(*map(png, drawn)))
     assert response.status_code == 200
     body = response.json()
@@ -58,7 +58,7 @@ def test_a_blocking_call_answers_with_captions_in_order(http) -> None:
 
 
 def test_one_bad_picture_of_ten_fails_alone(http) -> None:
-    drawn = scenes(9, seed=3)
+    drawn = sure(9, seed=3)
     pictures = [*map(png, drawn)]
     pictures.insert(4, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     body = http.post("/captionImageBlocking", files=files(*pictures)).json()
@@ -69,7 +69,7 @@ def test_one_bad_picture_of_ten_fails_alone(http) -> None:
 
 
 def test_a_picture_that_breaks_only_when_decoded_fails_alone(http) -> None:
-    scene = scenes(1)[0]
+    scene = sure(1)[0]
     cut = png(scene, 640, 480)
     cut = cut[: len(cut) // 2]
     body = http.post("/captionImageBlocking", files=files(png(scene), cut)).json()
@@ -78,7 +78,7 @@ def test_a_picture_that_breaks_only_when_decoded_fails_alone(http) -> None:
 
 
 def test_a_job_without_any_caption_is_no_success(http) -> None:
-    cut = png(scenes(1)[0], 640, 480)
+    cut = png(sure(1)[0], 640, 480)
     response = http.post("/captionImageBlocking", files=files(cut[: len(cut) // 2]))
     body = problem(response, 422, "image_truncated")
     assert body["errors"][0]["index"] == 0
@@ -86,10 +86,10 @@ def test_a_job_without_any_caption_is_no_success(http) -> None:
 
 
 def test_a_prompt_begins_the_caption(http) -> None:
-    first_words = " ".join(scenes(1)[0].caption.split()[:2])
+    first_words = " ".join(sure(1)[0].caption.split()[:2])
     body = http.post(
         "/captionImageBlocking",
-        json={"imgb64s": [b64(png(scenes(1)[0]))], "prompt": first_words},
+        json={"imgb64s": [b64(png(sure(1)[0]))], "prompt": first_words},
     ).json()
     assert body["result"][0].startswith(first_words)
 
@@ -117,7 +117,7 @@ def test_the_listing_filters_by_id_and_status(http) -> None:
 
 
 def test_a_wait_that_ends_too_early_leaves_the_job_going(http) -> None:
-    drawn = scenes(4, seed=4)
+    drawn = sure(4, seed=4)
     response = http.post("/captionImageBlocking?timeout=0", files=files(*map(png, drawn)))
     assert response.status_code == 202
     job = finished(http, response.headers["Location"])

@@ -59,6 +59,8 @@ def test_the_highest_priority_ends_first(
 ) -> None:
     low, high = program("low", SLEEPER, priority=1), program("high", SLEEPER, priority=2)
     with supervised(tmp_path, low, high) as (supervisor, household, _):
+        for name in ("low", "high"):  # one that has not begun yet would miss the signal
+            until(lambda name=name: part(supervisor, name).state == "RUNNING", what=name)
         household.drain()
         assert not supervisor.is_running()
         with pytest.raises(SupervisorGone):

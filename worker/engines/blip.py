@@ -61,7 +61,10 @@ class BlipEngine:
         """One caption per picture. A prompt is the caption's beginning, and part of the answer."""
         inputs: dict[str, Any] = {"pixel_values": self._pixel_values(pictures)}
         if prompt:
-            text = self._tokenizer([prompt] * len(pictures), return_tensors="pt")
+            # A prompt is words: what looks like a special token in it is not one.
+            text = self._tokenizer(
+                [prompt] * len(pictures), split_special_tokens=True, return_tensors="pt"
+            )
             inputs["input_ids"] = text.input_ids.to(self._placement.device)
             inputs["attention_mask"] = text.attention_mask.to(self._placement.device)
         rows = self._model.generate(

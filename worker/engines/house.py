@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from captioner import catalog
-from captioner.errors import ModelUnavailable
+from captioner.errors import ModelUnavailable, ShuttingDown
 from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines import blip
@@ -53,11 +53,14 @@ class EngineHouse:
         """The engine of a model, loaded if need be.
 
         Raises `ModelUnavailable` with the cause; for a while after a failure, without trying again.
+        Raises `ShuttingDown` once the house is closed.
         """
         room = self._rooms.get(model)
         if room is None:
             raise ModelUnavailable(f"This worker does not serve the model {model!r}.")
         with room.lock:
+            if self._closed:
+                raise ShuttingDown("This worker is draining.")
             return room.resident or self._load(room)
 
     def states(self) -> dict[str, dict[str, str | None]]:
@@ -70,14 +73,17 @@ class EngineHouse:
         for model in sorted(self._rooms, key=lambda name: name != first):
             try:
                 self.get(model)
-            except ModelUnavailable as error:
+            except (ModelUnavailable, ShuttingDown) as error:
                 log.debug("%s", error.detail)
 
     def close(self) -> None:
         """Let each batcher finish the batch that runs, and refuse the rest with `ShuttingDown`."""
-        for room in self._rooms.values():
-            if room.resident is not None:
-                room.resident.batcher.close()
+        self._closed = True
+        residents = [room.resident for room in self._rooms.values() if room.resident is not None]
+        for resident in residents:
+            resident.batcher.close_soon()
+        for resident in residents:
+            resident.batcher.close()
 
     def _load(self, room: _Room) -> Resident:
         if room.state == "failed" and time.monotonic() - room.failed_at < RETRY_S:
@@ -85,10 +91,11 @@ class EngineHouse:
         room.state, started = "loading", time.monotonic()
         try:
             resident = room.resident = self._resident(room.model)
-        except ModelUnavailable as error:
-            room.state, room.detail, room.failed_at = "failed", error.detail, time.monotonic()
-            log.error("The model was not loaded: %s", error.detail, extra={"model": room.model})
-            raise
+        except Exception as error:
+            named = error if isinstance(error, ModelUnavailable) else _named(room.model, error)
+            room.state, room.detail, room.failed_at = "failed", named.detail, time.monotonic()
+            log.error("The model was not loaded: %s", named.detail, extra={"model": room.model})
+            raise named from error
         room.state, room.detail = "ready", None
         log.info(
             "The model is loaded and warm after %.1f s.",
@@ -117,3 +124,8 @@ class EngineHouse:
             name=f"batcher-{model}",
         )
         return Resident(engine, batcher)
+
+
+def _named(model: str, error: Exception) -> ModelUnavailable:
+    detail = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
+    return ModelUnavailable(f"The model {model!r} cannot be loaded: {detail}"[:500])

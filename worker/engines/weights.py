@@ -7,7 +7,11 @@ from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 
 from captioner.errors import ModelUnavailable
 
@@ -15,6 +19,8 @@ TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 SAFE_WEIGHTS = ("*.safetensors",)
 PICKLED_WEIGHTS = ("pytorch_model*.bin",)
 ASK_TIMEOUT_S = 10
+REFUSALS = (400, 401, 403, 404)
+"""What the hub says when asking again would not help."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,9 @@ def fetch(source: str, *, revision: str) -> Weights:
     try:
         info = HfApi().model_info(source, revision=revision, timeout=ASK_TIMEOUT_S)
     except HfHubHTTPError as error:
-        raise ModelUnavailable(f"{source} at {revision}: {_first_line(error)}") from error
+        if error.response.status_code in REFUSALS:
+            raise ModelUnavailable(f"{source} at {revision}: {_first_line(error)}") from error
+        return _cached(source, revision, error)
     except (OfflineModeIsEnabled, OSError, httpx2.TransportError) as error:
         return _cached(source, revision, error)
     names = [sibling.rfilename for sibling in info.siblings or []]
@@ -58,14 +66,22 @@ def _matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
 
 
 def _cached(source: str, revision: str, cause: Exception) -> Weights:
-    try:
-        folder = Path(snapshot_download(source, revision=revision, local_files_only=True))
-    except Exception as error:
-        raise ModelUnavailable(
-            f"{source} is neither a folder nor in the cache, and the hub cannot be asked "
-            f"({type(cause).__name__})."
-        ) from error
-    return Weights(folder, folder.name)
+    for weights in (SAFE_WEIGHTS, PICKLED_WEIGHTS):
+        try:
+            wanted = [*TEXT_FILES, *weights]
+            folder = Path(
+                snapshot_download(
+                    source, revision=revision, allow_patterns=wanted, local_files_only=True
+                )
+            )
+        except LocalEntryNotFoundError:
+            continue
+        if _matching([path.name for path in folder.iterdir()], weights):
+            return Weights(folder, folder.name)
+    raise ModelUnavailable(
+        f"{source} is neither a folder nor whole in the cache, and the hub cannot be asked "
+        f"({type(cause).__name__})."
+    ) from cause
 
 
 def _weights_hash(folder: Path) -> str:
