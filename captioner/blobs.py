@@ -3,12 +3,24 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from captioner.errors import StorageUnavailable
+from captioner.errors import PictureMissing, StorageUnavailable
+
+S3_OPTIONS: dict[str, Any] = {
+    "config_kwargs": {
+        "connect_timeout": 2,
+        "read_timeout": 5,
+        "retries": {"mode": "standard", "total_max_attempts": 2},
+    },
+    "max_concurrency": 1,  # a picture is one GET, without a HEAD before it
+    "skip_instance_cache": True,  # a store of its own, with the environment of its own time
+}
+"""For s3fs: a store that is away is an answer within seconds, as others try again later."""
 
 
 def digest(data: bytes) -> str:
@@ -17,11 +29,17 @@ def digest(data: bytes) -> str:
 
 
 class BlobStore:
-    """Write-once bytes under their hash. A blob that exists is whole: it appears atomically."""
+    """Write-once bytes under their hash. A blob that exists is whole: it appears atomically.
+
+    Opens no connection before the first call. Thread-safe.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._files, root = fsspec.url_to_fs(url)
+        on_s3 = url.startswith(("s3://", "s3a://"))
+        self._files, root = fsspec.url_to_fs(url, **(S3_OPTIONS if on_s3 else {}))
+        if on_s3:
+            self._files.retries = 1  # s3fs's own tries, which would multiply those of botocore
         self._root = str(root).rstrip("/")
         self._local = isinstance(self._files, LocalFileSystem)
 
@@ -37,30 +55,52 @@ class BlobStore:
                 _write_local(Path(path), data)
             elif not self._files.exists(path):
                 self._files.pipe_file(path, data)  # object stores show a whole object or none
-        except OSError as error:
-            raise StorageUnavailable(f"A picture could not be stored: {_why(error)}.") from error
+        except Exception as error:
+            raise StorageUnavailable(f"A picture could not be stored ({_why(error)}).") from error
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        """The bytes of a blob. Raises `StorageUnavailable` if it is not there or not readable."""
+        """The bytes of a blob.
+
+        Raises `PictureMissing` if the store does not have it, `StorageUnavailable` if the store
+        cannot be read, or is itself not there: a drive not mounted, a bucket of another name.
+        """
         try:
             data: bytes = self._files.cat_file(self._path(sha256))
-        except OSError as error:
-            raise StorageUnavailable(f"Picture {sha256} cannot be read: {_why(error)}.") from error
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) and self._is_there(error):
+                raise PictureMissing(f"Picture {sha256} is no longer stored.") from error
+            detail = f"Picture {sha256} cannot be read ({_why(error)})."
+            raise StorageUnavailable(detail) from error
         return data
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
+    def _is_there(self, error: FileNotFoundError) -> bool:
+        if self._local:
+            return Path(self._root).is_dir()
+        answer: dict[str, Any] = getattr(error.__cause__, "response", {})  # botocore's, on S3
+        return bool(answer.get("Error", {}).get("Code") != "NoSuchBucket")
 
-def _why(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+
+def _why(error: Exception) -> str:
+    # Not the store's own words: they may quote a key or an address.
+    number = error.errno if isinstance(error, OSError) else None
+    return type(error).__name__ + (f": {os.strerror(number)}" if number else "")
 
 
 def _write_local(path: Path, data: bytes) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    if not path.exists():
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
+        _appear(path, data)
+    _sync_folder(folder)  # also of a blob that another thread has only just put there
+
+
+def _appear(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         with part.open("xb") as file:
@@ -68,7 +108,6 @@ def _write_local(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         2 * 2**30, ge=2**28, description="Memory of a child beyond its own size."
     )
     lease_s: float = Field(60, ge=1, description="How long a claim holds without renewal.")
+    hang_s: float = Field(
+        300, gt=0, description="A worker whose batch runs longer than this ends itself."
+    )
     max_attempts: int = Field(3, ge=1, le=20, description="Claims before an image is given up.")
     retry_s: float = Field(
         3600, ge=0, description="How long a picture waits for a part of the service that is away."

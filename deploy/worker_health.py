@@ -1,7 +1,7 @@
 """Ends with 0 when a worker of this host gave a sign of life lately; the image's health check.
 
-It asks what `/readyz` asks: the worker's row in the database. A worker that hangs, or has lost
-the database, stops renewing that row.
+It asks what `/readyz` asks: the worker's row in the database. A worker that has lost the database
+stops renewing that row; one whose engine hangs ends by itself (`worker.watchdog`).
 """
 
 import re

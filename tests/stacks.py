@@ -48,6 +48,15 @@ def started(name: str, folder: Path) -> Iterator[Stack]:
 
 
 @contextmanager
+def fresh(stack: Stack, folder: Path) -> Iterator[str]:
+    """The URL of another database of the same kind, empty, for the length of the block."""
+    if stack.name.startswith("sqlite"):
+        yield f"sqlite:///{folder / 'fresh.db'}"
+    else:
+        yield from _fresh_database(stack.database_url)
+
+
+@contextmanager
 def sqlite(folder: Path) -> Iterator[str]:
     yield f"sqlite:///{folder / 'test.db'}"
 

@@ -60,6 +60,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._arrived = threading.Condition()
         self._closed = False
+        self._running_since: float | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -67,6 +68,12 @@ class Batcher(Generic[Item, Result]):
     def limit(self) -> int:
         """The largest batch that will be tried next."""
         return self._limit
+
+    @property
+    def running_s(self) -> float:
+        """How long the batch that runs has been running; 0 when none does."""
+        since = self._running_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def submit(
         self, item: Item, *, group: Hashable = None, alone: bool = False
@@ -115,14 +122,16 @@ class Batcher(Generic[Item, Result]):
     def _attempt(self, batch: list[_Entry[Item, Result]]) -> None:
         if not batch:
             return
-        started = time.monotonic()
+        started = self._running_since = time.monotonic()
         try:
             results = list(self._run(batch[0].group, [entry.item for entry in batch]))
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(batch)} items went in, {len(results)} results came out")
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            self._running_since = None
             self._split(batch, error)
             return
+        self._running_since = None
         run_ms = (time.monotonic() - started) * 1e3
         for entry, result in zip(batch, results, strict=True):
             wait_ms = (started - entry.since) * 1e3

@@ -16,6 +16,7 @@ from captioner.images import ImageLimits
 from captioner.settings import Settings
 from captioner.wakeups import Herald, connect
 from captioner.work import Parcel
+from worker.watchdog import watch
 
 if TYPE_CHECKING:
     pass
@@ -72,6 +73,11 @@ class Runtime:
         self._decoders.start()
         self._keeper.every(settings.heartbeat_s, self._house.load_all, name="loader")
         self._keeper.every(settings.heartbeat_s, self._registration.beat, name="heartbeat")
+        self._keeper.every(
+            settings.heartbeat_s,
+            lambda: watch(self._house.longest_run_s, hang_s=settings.hang_s),
+            name="watchdog",
+        )
         self._keeper.every(settings.reconcile_s, self._reconciler.look, name="reconciler")
 
     def drain(self) -> None:

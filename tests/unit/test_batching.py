@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from captioner.errors import ShuttingDown
 from worker.batching import Batcher, Done
+from worker.watchdog import watch
 
 
 class Recorder:
@@ -188,3 +189,20 @@ def test_whatever_comes_each_item_gets_its_own_answer(items, max_batch, guilty, 
             assert future.result().result == 2 * number
     assert all(len(batch) <= max_batch for _, batch in run.batches)
     batcher.close()
+
+
+def test_a_batch_that_hangs_is_seen_by_the_watchdog() -> None:
+    run = Recorder()
+    batcher = Batcher(run, max_batch=4)
+    assert batcher.running_s == 0
+    future = busy(run, batcher)
+    assert batcher.running_s > 0
+    ended: list[int] = []
+    watch(lambda: batcher.running_s, hang_s=60, end=ended.append)
+    assert ended == []
+    watch(lambda: batcher.running_s, hang_s=0, end=ended.append)
+    assert ended == [70]
+    run.gate.set()
+    future.result(10)
+    batcher.close()
+    assert batcher.running_s == 0

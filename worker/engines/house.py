@@ -67,6 +67,11 @@ class EngineHouse:
         """Model to its state and detail, as the worker reports it."""
         return {n: {"state": r.state, "detail": r.detail} for n, r in self._rooms.items()}
 
+    def longest_run_s(self) -> float:
+        """How long the batch has run that is running longest; 0 when none is."""
+        rooms = self._rooms.values()
+        return max((r.resident.batcher.running_s for r in rooms if r.resident), default=0.0)
+
     def load_all(self) -> None:
         """Load every model that is missing, the default first. Failures are kept, not raised."""
         first = self._settings.model
