@@ -18,6 +18,7 @@ from captioner.errors import (
     InvalidBase64,
     InvalidJson,
     InvalidRequest,
+    PayloadTooLarge,
     UnsupportedMediaType,
 )
 from captioner.intake import Submission, Upload
@@ -32,15 +33,23 @@ def read_submission(request: Request, *, settings: Settings) -> Submission:
     """The submission in a request's body. Raises a `RequestError` that names what is wrong."""
     max_image_bytes = settings.max_image_bytes
     if request.mimetype == "application/json":
-        # JSON is held in memory, several times over; a form's files are not.
-        request.max_content_length = min(settings.max_json_bytes, settings.max_body_bytes)
-        return _from_json(request.get_data(cache=False), max_image_bytes)
+        limit = min(settings.max_json_bytes, settings.max_body_bytes)
+        return _from_json(_whole_body(request, limit), max_image_bytes)
     if request.mimetype == "multipart/form-data":
         return _from_form(request, max_image_bytes)
     raise UnsupportedMediaType(
         f"The content type is {request.mimetype or 'missing'!r}; "
         "send application/json or multipart/form-data."
     )
+
+
+def _whole_body(request: Request, limit: int) -> bytes:
+    """All of a body that is held in memory, several times over: so it may not be large."""
+    request.max_content_length = limit
+    body = request.get_data(cache=False)
+    if request.content_length is None and len(body) >= limit:  # the stream ends there, silently
+        raise PayloadTooLarge(f"The body has {limit} bytes or more. Send a form: it may be larger.")
+    return body
 
 
 def _from_json(body: bytes, max_image_bytes: int) -> Submission:

@@ -57,7 +57,7 @@ class WaitingRoom:
         self._places = threading.BoundedSemaphore(places)
         self._changed = threading.Condition()
         self._awaited: Counter[str] = Counter()
-        self._ended: set[str] = set()
+        self._calls: Counter[str] = Counter()
         self._listener: threading.Thread | None = None
         self.places = places
         self.is_leaving: Callable[[], bool] = lambda: False
@@ -84,14 +84,18 @@ class WaitingRoom:
         deadline = time.monotonic() + timeout_s
         self._listen()
         with self._awaiting(str(job_id)) as key:
-            while not is_final():
+            while True:
+                calls = self._calls[key]  # before looking: a later one wakes
+                if is_final():
+                    return True
                 left = deadline - time.monotonic()
                 if left <= 0 or self.is_leaving():
                     return False
-                with self._changed:
-                    self._changed.wait_for(lambda: key in self._ended, min(left, POLL_S))
-                    self._ended.discard(key)
-            return True
+                self._await_call(key, after=calls, at_most_s=min(left, POLL_S))
+
+    def _await_call(self, key: str, *, after: int, at_most_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls[key] > after, at_most_s)
 
     @contextmanager
     def _awaiting(self, key: str) -> Iterator[str]:
@@ -104,7 +108,7 @@ class WaitingRoom:
                 self._awaited[key] -= 1
                 if not self._awaited[key]:
                     del self._awaited[key]
-                    self._ended.discard(key)
+                    self._calls.pop(key, None)
 
     def _listen(self) -> None:
         with self._changed:
@@ -137,5 +141,5 @@ class WaitingRoom:
     def _wake(self, key: str) -> None:
         with self._changed:
             if key in self._awaited:
-                self._ended.add(key)
+                self._calls[key] += 1
                 self._changed.notify_all()

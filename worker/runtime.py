@@ -31,9 +31,10 @@ class Runtime:
         from worker.decode_pool import DecodePool
         from worker.engines.device import place
         from worker.engines.house import EngineHouse
+        from worker.flow import Parts
         from worker.keeper import Keeper, Registration
         from worker.leases import HeldClaims
-        from worker.pipeline import Parts, Pipeline
+        from worker.pipeline import Pipeline
         from worker.reconciler import Reconciler
 
         self._settings = settings

@@ -24,8 +24,9 @@ from tests.pictures import plain
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
 from worker.engines.protocol import Caption
+from worker.flow import Parts
 from worker.leases import HeldClaims
-from worker.pipeline import Parts, Pipeline
+from worker.pipeline import Pipeline
 
 
 class Engine:
