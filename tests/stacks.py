@@ -37,12 +37,12 @@ class Stack:
 @contextmanager
 def started(name: str, folder: Path) -> Iterator[Stack]:
     """The stack, empty and running, for the length of the block."""
-    database, broker = name.split("-")
+    database, broker = STACKS[name]
     with ExitStack() as stack:
         environment = {
             "CAPTIONER_DATA_DIR": str(folder),
-            "CAPTIONER_DATABASE_URL": stack.enter_context(DATABASES[database](folder)),
-            **stack.enter_context(BROKERS[broker](folder)),
+            "CAPTIONER_DATABASE_URL": stack.enter_context(database(folder)),
+            **stack.enter_context(broker(folder)),
         }
         yield Stack(name, environment)
 
@@ -62,18 +62,20 @@ def sqlite(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A fresh database: on the service that the environment names, else on the wheel's server."""
-    service = os.environ.get("CAPTIONER_TEST_POSTGRES_URL")
-    if service and "valkey" not in "".join(NAMES):
-        yield from _fresh_database(service)
-        return
+def postgres(_folder: Path) -> Iterator[str]:
+    """A database on the wheel's server."""
     server = get_server(Path(mkdtemp(prefix="captioner-pg-")), cleanup_mode="delete")
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         yield from _fresh_database(url.render_as_string(hide_password=False))
     finally:
         server.cleanup()
+
+
+@contextmanager
+def postgres_service(_folder: Path) -> Iterator[str]:
+    """A database on the service that the environment names; it fails where none is named."""
+    yield from _fresh_database(os.environ["CAPTIONER_TEST_POSTGRES_URL"])
 
 
 def _fresh_database(url: str) -> Iterator[str]:
@@ -110,5 +112,9 @@ def rabbitmq(folder: Path) -> Iterator[dict[str, str]]:
         yield {**wakeups, "CAPTIONER_BROKER_URL": os.environ["CAPTIONER_TEST_AMQP_URL"]}
 
 
-DATABASES = {"sqlite": sqlite, "postgres": postgres}
-BROKERS = {"valkey": valkey, "redis": redis_service, "rabbitmq": rabbitmq}
+STACKS = {
+    "sqlite-valkey": (sqlite, valkey),
+    "postgres-valkey": (postgres, valkey),
+    "postgres-redis": (postgres_service, redis_service),
+    "postgres-rabbitmq": (postgres_service, rabbitmq),
+}
