@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 import httpx
 
+from cli import interrupts
 from cli.census import Census
 from cli.display import Display
 from cli.programs import Program
@@ -52,6 +53,7 @@ class Household:
         began = time.monotonic()
         with httpx.Client(timeout=5, trust_env=False) as client, self._display.spinner():
             while missing := what_is_missing(client, url):
+                interrupts.check()
                 self._display.waiting(missing, seconds=time.monotonic() - began)
                 if began + PATIENCE_S < time.monotonic():
                     self._display.hint(LONG_WAIT.format(logs=self._logs))
@@ -65,6 +67,7 @@ class Household:
         """Tell of every restart, until interrupted. Raises SupervisorGone."""
         while True:
             self._tell_restarts()
+            interrupts.check()
             time.sleep(2 * LOOK_S)
 
     def drain(self) -> None:

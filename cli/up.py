@@ -8,7 +8,7 @@ from typing import TextIO
 import click
 
 from captioner.settings import Settings
-from cli import data_folder, parts, preflight, session
+from cli import data_folder, interrupts, parts, preflight, session
 from cli.data_folder import DataFolder
 from cli.environment import configure
 
@@ -58,7 +58,7 @@ def up(
     """
     settings = configure(host=host, port=port, data_dir=data_dir, model=model, models=models)
     settings = configure(data_dir=settings.data_dir.absolute())
-    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    interrupts.install(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _check(settings, flower=flower, flower_port=flower_port)
     folder = data_folder.prepare(settings.data_dir)
     with folder.lock() as lock:
@@ -77,12 +77,6 @@ def _run(
     _upgrade_database()
     programs = parts.programs(valkey_conf=valkey_conf, workers=workers, flower_port=flower_port)
     return session.run(session.Place(settings, folder, flower_port), programs, lock)
-
-
-def _end_like_ctrl_c(*numbers: signal.Signals) -> None:
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored: so it stays
-            signal.signal(number, signal.default_int_handler)
 
 
 def _check(settings: Settings, *, flower: bool, flower_port: int) -> None:
