@@ -36,7 +36,7 @@ class DemoFailed(Exception):
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End the service: ask it to drain, ask it to stop, then kill. Ctrl-C goes a step further."""
-    for ask, wait_s in ((signal.SIGINT, DRAIN_S), (signal.SIGINT, 15), (signal.SIGKILL, 5)):
+    for ask, wait_s in ((signal.SIGTERM, DRAIN_S), (signal.SIGTERM, 15), (signal.SIGKILL, 5)):
         try:
             process.send_signal(ask)  # does nothing once the process has ended
             process.wait(wait_s)

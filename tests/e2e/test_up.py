@@ -34,6 +34,8 @@ class Home:
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the test's own Ctrl-C is not for it
+                # a background shell ignores SIGINT, and what it starts inherits that
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     @property
