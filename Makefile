@@ -10,9 +10,13 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	$$name -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && { echo $$name; break; }; done)
 
 PYTEST := $(BIN)/python -m pytest -p tests.no_skips
+# By file, as most files start a service once; the long ones first.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# What uses one running service has it alone, so there is one lane for each broker.
+LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services lint types fmt bench docs constraints
+.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +34,34 @@ demo: venv ## Caption the example pictures through the whole service.
 	$(BIN)/python -m scripts.demo
 
 test: venv ## Run the unit, integration and end-to-end tests; a skipped test fails the run.
-	$(PYTEST)
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-services: venv ## Run the integration tests on the Postgres, Redis and RabbitMQ that you name.
 	@: $${CAPTIONER_TEST_POSTGRES_URL:?} $${CAPTIONER_TEST_REDIS_URL:?} $${CAPTIONER_TEST_AMQP_URL:?}
-	CAPTIONER_TEST_STACKS=postgres-redis,postgres-rabbitmq $(PYTEST) tests/integration
+	$(LANES) services-redis services-rabbitmq
+
+services-%: venv
+	CAPTIONER_TEST_STACKS=postgres-$* $(PYTEST) $(or $(ONLY),tests/integration)
+
+faults-short: venv ## Three minutes of chaos, on Redis and on RabbitMQ.
+	$(LANES) short-rabbitmq short-redis
+
+faults-rows: venv ## The short form of each row of the fault matrix.
+	$(LANES) rows-workers rows-rabbitmq rows-others
+
+WHERE_rabbitmq := rabbitmq
+WHERE_redis := not rabbitmq
+WHERE_workers := test_rows_workers and not rabbitmq
+WHERE_others := not test_rows_workers and not rabbitmq
+
+short-%: venv
+	$(PYTEST) tests/faults/test_short.py -k '$(WHERE_$*)'
+
+rows-%: venv
+	$(PYTEST) tests/faults -m 'not long' -k '$(WHERE_$*) and not test_short'
+
+faults: venv ## Break it in every way, for about an hour; the table goes to benchmarks/results.
+	FAULTS_KEEP=faults $(PYTEST) tests/faults
 
 lint: venv ## Check style, import rules, file lengths, Dockerfiles and the compose file.
 	$(BIN)/ruff check .

@@ -3,15 +3,19 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from flask import Request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 
-from api.schemas import SubmitJson
+from api import hooks, parameters
+from api.forms import SubmitJson
 from captioner.errors import (
     ImageEmpty,
     ImageTooManyBytes,
@@ -19,13 +23,16 @@ from captioner.errors import (
     InvalidJson,
     InvalidRequest,
     PayloadTooLarge,
+    StorageUnavailable,
     UnsupportedMediaType,
 )
-from captioner.intake import Submission, Upload
+from captioner.intake import Link, Submission, Upload
+from captioner.outbound.urls import MAX_CHARS
 from captioner.settings import Settings
+from models import Priority
 
 FILE_FIELDS = ("images", "images[]", "file")
-TEXT_FIELDS = ("model", "prompt")
+TEXT_FIELDS = ("model", "prompt", "priority", "store", "webhook", "webhook_events")
 MAX_FILE_NAME_CHARS = 255
 
 
@@ -34,21 +41,28 @@ def read_submission(request: Request, *, settings: Settings) -> Submission:
     max_image_bytes = settings.max_image_bytes
     if request.mimetype == "application/json":
         limit = min(settings.max_json_bytes, settings.max_body_bytes)
-        return _from_json(_whole_body(request, limit), max_image_bytes)
-    if request.mimetype == "multipart/form-data":
-        return _from_form(request, max_image_bytes)
-    raise UnsupportedMediaType(
-        f"The content type is {request.mimetype or 'missing'!r}; "
-        "send application/json or multipart/form-data."
+        submission = _from_json(_whole_body(request, limit), max_image_bytes)
+    elif request.mimetype == "multipart/form-data":
+        submission = _from_form(request, max_image_bytes)
+    else:
+        raise UnsupportedMediaType(
+            f"The content type is {request.mimetype or 'missing'!r}; "
+            "send application/json or multipart/form-data."
+        )
+    return replace(
+        submission,
+        caller=request.remote_addr or "",
+        cancel_after_s=parameters.cancel_after_s(request),
+        idempotency_key=parameters.idempotency_key(request),
     )
 
 
 def _whole_body(request: Request, limit: int) -> bytes:
     """All of a body that is held in memory, several times over: so it may not be large."""
-    request.max_content_length = limit
+    request.max_content_length = limit + 1  # a stream ends there silently: one more tells
     body = request.get_data(cache=False)
-    if request.content_length is None and len(body) >= limit:  # the stream ends there, silently
-        raise PayloadTooLarge(f"The body has {limit} bytes or more. Send a form: it may be larger.")
+    if len(body) > limit:
+        raise PayloadTooLarge(f"The body has over {limit} bytes. Send a form: it may be larger.")
     return body
 
 
@@ -61,8 +75,18 @@ def _from_json(body: bytes, max_image_bytes: int) -> Submission:
         faults = _faults(error)
         first = faults[0]
         raise InvalidRequest(f"{first['field']}: {first['detail']}.", errors=faults) from error
+    if asked.imgurls and asked.imgurl:
+        raise InvalidRequest("imgurl is another name of imgurls: send one of the two.")
     uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in asked.imgb64s]
-    return Submission(uploads, asked.model, asked.prompt)
+    links = [Link(url, _shown_name(_last_part(url))) for url in asked.imgurls or asked.imgurl]
+    return Submission(
+        [*uploads, *links],
+        asked.model,
+        asked.prompt,
+        priority=Priority[asked.priority.upper()],
+        stored=asked.store,
+        webhook=hooks.hook(asked.webhook, asked.webhook_events),
+    )
 
 
 def _refuse_unknown_names(given: Any) -> None:
@@ -75,8 +99,10 @@ def _refuse_unknown_names(given: Any) -> None:
 
 
 def _from_form(request: Request, max_image_bytes: int) -> Submission:
+    with _spooled():
+        files = request.files  # here the body is read
     unknown = [
-        *(name for name in request.files if name not in FILE_FIELDS),
+        *(name for name in files if name not in FILE_FIELDS),
         *(name for name in request.form if name not in TEXT_FIELDS),
     ]
     if unknown:
@@ -84,15 +110,30 @@ def _from_form(request: Request, max_image_bytes: int) -> Submission:
             f"The form has a field {unknown[0][:64]!r}; "
             f"files go into 'images' or 'file', text into {' or '.join(map(repr, TEXT_FIELDS))}."
         )
-    if len(set(request.files)) > 1:
+    if len(set(files)) > 1:
         raise InvalidRequest(
             "Send all pictures in one field, 'images' or 'file': so they stay in order."
         )
     uploads = [
         Upload(partial(_read, file, max_image_bytes), _shown_name(file.filename))
-        for _, file in request.files.items(multi=True)
+        for _, file in files.items(multi=True)
     ]
-    return Submission(uploads, request.form.get("model"), request.form.get("prompt"))
+    return Submission(
+        uploads,
+        request.form.get("model"),
+        request.form.get("prompt"),
+        priority=Priority[_word(request, "priority", "normal", "low", "high").upper()],
+        stored=_word(request, "store", "true", "false") == "true",
+        webhook=hooks.from_form(request.form.get("webhook"), request.form.get("webhook_events")),
+    )
+
+
+def _word(request: Request, name: str, *words: str) -> str:
+    """A text field that is one of some words; the first when it is not sent."""
+    given = request.form.get(name, words[0])
+    if given not in words:
+        raise InvalidRequest(f"{name}: {given[:64]!r} is not one of {', '.join(words)}.")
+    return given
 
 
 def parse_json(body: bytes) -> Any:
@@ -140,10 +181,24 @@ def _decode(text: str, max_bytes: int) -> bytes:
 
 
 def _read(file: FileStorage, max_bytes: int) -> bytes:
-    data = file.stream.read(max_bytes + 1)
+    with _spooled():
+        file.stream.seek(0)  # it may be read twice
+        data = file.stream.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ImageTooManyBytes(_too_many(len(data), max_bytes))
     return data
+
+
+@contextmanager
+def _spooled() -> Iterator[None]:
+    """Name the fault of a folder for temporary files that is full or not there."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(
+            "The form could not be kept while it is read: the server's folder for temporary files "
+            f"is full or away ({type(error).__name__})."
+        ) from error
 
 
 def _too_many(size: int, limit: int) -> str:
@@ -154,6 +209,15 @@ def _shown_name(name: str | None) -> str | None:
     """A file name for showing only, never a path: printable characters, bounded."""
     shown = "".join(c for c in name or "" if c.isprintable())
     return shown[:MAX_FILE_NAME_CHARS] or None
+
+
+def _last_part(url: str) -> str:
+    """Of a URL's path, as a name. Nothing of its query, which may hold a key."""
+    try:
+        path = urlsplit(url[:MAX_CHARS]).path
+    except ValueError:
+        return ""
+    return unquote(path).rpartition("/")[2]
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:

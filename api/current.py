@@ -4,9 +4,15 @@ from typing import cast
 
 from flask import current_app
 
+from api.room import Room
 from captioner.services import Services
 
 
 def services() -> Services:
     """The services that `create_app` was given."""
     return cast(Services, current_app.extensions["captioner"])
+
+
+def room() -> Room:
+    """The room for bodies in this process's memory."""
+    return cast(Room, current_app.extensions["captioner.room"])

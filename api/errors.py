@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from captioner.errors import CaptionerError
 
@@ -21,6 +21,15 @@ STATUS = {
     "model_unknown": 422,
     "invalid_prompt": 422,
     "job_not_found": 404,
+    "job_not_final": 409,
+    "job_final": 409,
+    "nothing_to_retry": 409,
+    "job_deleted": 410,
+    "invalid_idempotency_key": 400,
+    "idempotency_key_reuse": 422,
+    "idempotency_in_progress": 409,
+    "queue_full": 429,
+    "webhook_not_found": 404,
     "all_images_refused": 422,
     "image_empty": 422,
     "unsupported_image_format": 415,
@@ -29,14 +38,23 @@ STATUS = {
     "image_too_small": 422,
     "image_truncated": 422,
     "image_undecodable": 422,
+    "url_not_allowed": 422,
+    "url_fetch_failed": 422,
     "model_unavailable": 503,
+    "hub_unavailable": 503,
+    "model_not_ready": 503,
     "caption_failed": 500,
     "picture_missing": 500,
+    "canceled": 409,
+    "deadline_passed": 504,
     "worker_lost": 500,
     "database_unavailable": 503,
     "storage_unavailable": 503,
     "decoder_unavailable": 503,
+    "url_unreachable": 503,
     "too_many_waiters": 503,
+    "overloaded": 503,
+    "webhooks_unconfigured": 503,
     "shutting_down": 503,
     "internal_error": 500,
 }
@@ -46,6 +64,7 @@ HTTP_CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "payload_too_large",
     415: "unsupported_media_type",
 }
@@ -62,7 +81,7 @@ def register(app: Flask) -> None:
 
 
 def problem(code: str, *, status: int, title: str, detail: str, **extra: Any) -> Response:
-    """A problem document. 503 and 429 say when to come back."""
+    """A problem document. 503 and 429 say when to come back: `retry_after_s`, where it is known."""
     body = {
         "type": f"urn:captioner:problem:{code}",
         "title": title,
@@ -74,8 +93,8 @@ def problem(code: str, *, status: int, title: str, detail: str, **extra: Any) ->
     response = jsonify(body)
     response.status_code = status
     response.content_type = "application/problem+json"
-    if status in (429, 503):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status in (429, 503) or code == "idempotency_in_progress":
+        response.headers["Retry-After"] = str(extra.get("retry_after_s", RETRY_AFTER_S))
     return response
 
 
@@ -92,6 +111,8 @@ def _ours(error: CaptionerError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    if isinstance(error, ClientDisconnected):  # it left, or came too slowly: see api.sockets
+        error = RequestTimeout("The request came too slowly.")
     status = error.code or 500
     response = problem(
         HTTP_CODES.get(status, f"http_{status}"),

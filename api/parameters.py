@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import Request
 
-from captioner.errors import InvalidRequest
+from captioner.errors import InvalidIdempotencyKey, InvalidRequest
 from captioner.settings import Settings
 from models import JobState
 
@@ -54,6 +54,37 @@ def limit(request: Request) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
         raise InvalidRequest(f"limit={text[:64]!r} is not a number from 1 to {MAX_LIMIT}.")
     return int(text)
+
+
+def only_failed(request: Request) -> bool:
+    """Whether `?only=failed` was sent."""
+    text = request.args.get("only")
+    if text not in (None, "failed"):
+        raise InvalidRequest(f"only={text[:64]!r} is not 'failed'.")
+    return text is not None
+
+
+def cancel_after_s(request: Request) -> float | None:
+    """Seconds after which a job's work stops, from `Cancel-After`; `None` when it is not sent."""
+    text = request.headers.get("Cancel-After")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or float(text) == 0:
+        raise InvalidRequest(f"Cancel-After: {text[:64]!r} is not a number of seconds above 0.")
+    return float(text)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key, with or without the quotes of a structured field. Raises what says it is not one."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if not re.fullmatch(r"[\x20-\x7e]{1,255}", key) or not key.strip():
+        raise InvalidIdempotencyKey(
+            f"The Idempotency-Key has {len(key)} characters; send 1 to 255 printable ASCII ones."
+        )
+    return key
 
 
 def wait_s(request: Request, settings: Settings) -> float:

@@ -1,44 +1,16 @@
-"""The shapes of requests and answers. The OpenAPI document is made from these same classes."""
+"""The shapes of answers. The OpenAPI document is made from these same classes."""
 
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from captioner import errors as error_tree
 from captioner.errors import CaptionerError
+from captioner.forecast import Forecast
 from captioner.queries import JobListed, JobRead
-from models import ImageState, Job, JobImage, JobState
-
-
-class Strict(BaseModel):
-    """Refuses fields that it does not know, so that a misspelt one is not silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SubmitJson(Strict):
-    """A submission as JSON."""
-
-    imgb64s: Annotated[
-        list[str],
-        FailFast(),  # a long list of wrong things is told by its first
-        Field(description="Pictures, each as base64 or as a data URI.", min_length=1),
-    ]
-    model: Annotated[str | None, Field(description="Model name. Default: the server's.")] = None
-    prompt: Annotated[str | None, Field(description="Beginning of the caption.")] = None
-
-
-class SubmitForm(BaseModel):
-    """A submission as a multipart form."""
-
-    images: Annotated[
-        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
-        Field(description="Pictures, one part each. The field name 'file' works too."),
-    ]
-    model: str | None = None
-    prompt: str | None = None
+from models import ImageState, Job, JobImage, JobState, Worker
 
 
 class Urls(BaseModel):
@@ -135,7 +107,20 @@ class Counts(BaseModel):
     total: int
     succeeded: int
     failed: int
+    canceled: int
     unfinished: int
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The counts of a row."""
+        ended = job.succeeded_count + job.failed_count + job.canceled_count
+        return cls(
+            total=job.image_count,
+            succeeded=job.succeeded_count,
+            failed=job.failed_count,
+            canceled=job.canceled_count,
+            unfinished=job.image_count - ended,
+        )
 
 
 class JobSummary(BaseModel):
@@ -165,16 +150,29 @@ class JobView(JobSummary):
     queue_position: Annotated[
         int | None, Field(description="1 for the next job of its model; null once begun.")
     ]
+    images_ahead: Annotated[
+        int | None, Field(description="Others' pictures that go before its last; null once done.")
+    ]
+    eta_s: Annotated[
+        float | None,
+        Field(description="Seconds until it is done, by the pace that workers measured."),
+    ]
+    expected_at: Annotated[
+        datetime | None, Field(description="When it was expected to be done, as it was created.")
+    ]
 
     @classmethod
-    def whole(cls, read: JobRead) -> Self:
-        """The view of a job as it was read."""
+    def whole(cls, read: JobRead, forecast: Forecast | None) -> Self:
+        """The view of a job as it was read, with its forecast while it is not done."""
         return cls.model_validate(
             {
                 **_summary(read.job, [image.caption for image in read.images]),
                 "prompt": read.job.prompt,
                 "images": [ImageView.of(image) for image in read.images],
-                "queue_position": read.queue_position,
+                "queue_position": forecast and forecast.queue_position,
+                "images_ahead": forecast and forecast.images_ahead,
+                "eta_s": forecast and forecast.eta_s,
+                "expected_at": read.job.expected_at,
             }
         )
 
@@ -189,6 +187,34 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+
+
+class ModelView(BaseModel):
+    """A model, as one worker has it: `ready`, `loading`, `failed` or `not loaded`."""
+
+    state: str
+    detail: str | None = None
+
+
+class WorkerView(BaseModel):
+    """A worker process that is alive."""
+
+    id: UUID
+    name: str
+    host: str
+    pid: int
+    device: str
+    models: dict[str, ModelView]
+    draining: Annotated[bool, Field(description="It takes no new images, and is about to end.")]
+    held: Annotated[int, Field(description="Images that it works on.")]
+    pace: Annotated[dict[str, float], Field(description="Model to measured seconds per image.")]
+    started_at: datetime
+    heartbeat_at: datetime
+
+    @classmethod
+    def of(cls, worker: Worker) -> Self:
+        """The view of a row."""
+        return cls.model_validate(worker, from_attributes=True)
 
 
 class Alive(BaseModel):
@@ -231,12 +257,7 @@ def _summary(job: Job, captions: list[str | None]) -> dict[str, object]:
         "status": JobState(job.state),
         "model": job.model,
         "result": captions,
-        "counts": Counts(
-            total=job.image_count,
-            succeeded=job.succeeded_count,
-            failed=job.failed_count,
-            unfinished=job.image_count - job.succeeded_count - job.failed_count,
-        ),
+        "counts": Counts.of(job),
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

@@ -1,15 +1,21 @@
 """How gunicorn runs the API: the one place for its options."""
 
 import os
+import resource
 import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
+from api.gathering import GatheringWorker
 from captioner.settings import Settings
 
 GRACE_S = 20
 """After SIGTERM, requests that run have so long to end."""
+SPARE_CONNECTIONS = 1024
+"""Connections of a process besides those that have a thread: idle ones, and requests that come."""
+FILES_BESIDES = 4096
+"""Open files of a process besides its connections."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files there are gunicorn's, unlinked once open
 
 
@@ -18,8 +24,9 @@ def gunicorn_options(settings: Settings) -> dict[str, object]:
     return {
         "bind": [address(settings.host, settings.port)],
         "workers": settings.api_processes,
-        "worker_class": "gthread",
+        "worker_class": GatheringWorker,
         "threads": settings.api_threads,
+        "worker_connections": settings.api_threads + SPARE_CONNECTIONS,
         "timeout": 60,  # for the process's own sign of life, not for a request
         "graceful_timeout": GRACE_S,
         "keepalive": 5,
@@ -47,12 +54,12 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """gunicorn, told by our settings alone: no command line, no configuration file."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         super().__init__()
 
     def load_config(self) -> None:
         """Called by gunicorn before it starts."""
-        for name, value in gunicorn_options(self._settings).items():
+        for name, value in gunicorn_options(self.settings).items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
@@ -64,7 +71,15 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Does not return."""
+    _allow_open_files(settings.api_threads + SPARE_CONNECTIONS + FILES_BESIDES)
     Server(settings).run()
+
+
+def _allow_open_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _watch_for_the_end(worker: Any) -> None:

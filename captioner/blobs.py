@@ -2,6 +2,10 @@
 
 import hashlib
 import os
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,9 +22,15 @@ S3_OPTIONS: dict[str, Any] = {
         "retries": {"mode": "standard", "total_max_attempts": 2},
     },
     "max_concurrency": 1,  # a picture is one GET, without a HEAD before it
+    "use_listings_cache": False,  # what was there a minute ago may have been removed since
     "skip_instance_cache": True,  # a store of its own, with the environment of its own time
 }
 """For s3fs: a store that is away is an answer within seconds, as others try again later."""
+
+BLOB = re.compile("[0-9a-f]{64}")
+PART = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{32}\.part")
+LOOKERS = 16
+"""Questions to a store that is not a folder, at once."""
 
 
 def digest(data: bytes) -> str:
@@ -74,6 +84,57 @@ class BlobStore:
             raise StorageUnavailable(detail) from error
         return data
 
+    def remove(self, sha256: str) -> None:
+        """Take a blob away; one that is not there is no fault. Raises `StorageUnavailable`.
+
+        Only `captioner.pictures` may: it knows that nobody needs it.
+        """
+        self._remove(self._path(sha256))
+
+    def lacking(self, sha256s: Iterable[str]) -> list[str]:
+        """Those of the blobs that are not there. Raises `StorageUnavailable`."""
+        wanted = list(sha256s)
+        paths = [self._path(sha256) for sha256 in wanted]
+        try:
+            if self._local:
+                there = [_opens(path) for path in paths]
+            else:
+                with ThreadPoolExecutor(LOOKERS) as threads:
+                    there = list(threads.map(self._files.exists, paths))
+        except Exception as error:
+            raise StorageUnavailable(f"Pictures could not be found ({_why(error)}).") from error
+        return [sha256 for sha256, found in zip(wanted, there, strict=True) if not found]
+
+    def old(self, prefix: str, *, before: datetime) -> list[str]:
+        """The blobs with these two first hex digits, last written before then, as the
+        store dates them. Unfinished parts of that age are removed. Raises `StorageUnavailable`.
+        """
+        whole = []
+        for path, written in self._listing(prefix):
+            name = path.rpartition("/")[2]
+            if written < before and PART.fullmatch(name):
+                self._remove(path)
+            elif written < before and BLOB.fullmatch(name) and name.startswith(prefix):
+                whole.append(name)
+        return sorted(whole)
+
+    def _listing(self, prefix: str) -> list[tuple[str, datetime]]:
+        try:
+            found = self._files.ls(f"{self._root}/{prefix}", detail=True, refresh=True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise StorageUnavailable(f"Pictures cannot be listed ({_why(error)}).") from error
+        return [(file["name"], _written(file)) for file in found if file["type"] == "file"]
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._files.rm_file(path)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise StorageUnavailable(f"A picture could not be removed ({_why(error)}).") from error
+
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
@@ -84,10 +145,27 @@ class BlobStore:
         return bool(answer.get("Error", {}).get("Code") != "NoSuchBucket")
 
 
+def _written(file: dict[str, Any]) -> datetime:
+    # Each kind of store has a name of its own for it; one that has none is never too old.
+    written = file.get("mtime") or file.get("LastModified") or file.get("created")
+    if isinstance(written, int | float):
+        return datetime.fromtimestamp(written, UTC)
+    return written if isinstance(written, datetime) else datetime.max.replace(tzinfo=UTC)
+
+
 def _why(error: Exception) -> str:
     # Not the store's own words: they may quote a key or an address.
     number = error.errno if isinstance(error, OSError) else None
     return type(error).__name__ + (f": {os.strerror(number)}" if number else "")
+
+
+def _opens(path: str) -> bool:
+    # Not stat: of a folder that machines share, only opening a file asks whether it is there yet.
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _write_local(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from kombu.entity import Queue
@@ -23,10 +24,14 @@ log = logging.getLogger(__name__)
 
 CAPTION_TASK = "captioner.caption"
 CAPTION_AGAIN_TASK = "captioner.caption_again"
+WEBHOOK_TASK = "captioner.webhook"
+WEBHOOK_QUEUE = "captioner.webhooks"
 KEY_PREFIX = "cap:"
 VISIBILITY_TIMEOUT_S = 120
 PING_S = 2
 CLOSE_S = 5
+SEND_S = 3
+"""How long a sender waits for each answer of the broker; it tries twice."""
 BACKLOG = 10_000
 """Parcels that may wait for a slow broker in memory; past it the reconciler sends them."""
 
@@ -49,7 +54,10 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        "task_queues": [queue_for(model, settings) for model in settings.served_models],
+        "task_queues": [
+            *(queue_for(queue_of(model), settings) for model in settings.served_models),
+            queue_for(WEBHOOK_QUEUE, settings),
+        ],
         "task_default_queue": queue_of(settings.model),
         "task_create_missing_queues": False,
         "task_publish_retry_policy": {
@@ -86,9 +94,8 @@ def _transport_options(url: str) -> dict[str, Any]:
     }
 
 
-def queue_for(model: str, settings: Settings) -> Queue:
-    """The queue of a model: replicated on RabbitMQ, a list on Redis."""
-    name = queue_of(model)
+def queue_for(name: str, settings: Settings) -> Queue:
+    """A queue: replicated on RabbitMQ, a list on Redis."""
     on_rabbitmq = settings.broker.startswith(("amqp", "pyamqp"))
     arguments = {"x-queue-type": "quorum"} if on_rabbitmq else None
     return Queue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
@@ -98,6 +105,22 @@ def celery_app(settings: Settings) -> Celery:
     """A Celery application with that configuration. Opens no connection."""
     app = Celery("captioner", set_as_current=False)
     app.conf.update(celery_config(settings))
+    return app
+
+
+def sending_app(settings: Settings) -> Celery:
+    """The same for senders, which need not wait as long as a consumer. Opens no connection."""
+    app = celery_app(settings)
+    on_rabbitmq = settings.broker.startswith(("amqp", "pyamqp"))
+    waits = ("read_timeout", "write_timeout") if on_rabbitmq else ("socket_timeout",)
+    app.conf.update(
+        broker_connection_timeout=SEND_S,
+        broker_transport_options={
+            **app.conf.broker_transport_options,
+            **dict.fromkeys(waits, SEND_S),
+        },
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0},
+    )
     return app
 
 
@@ -129,8 +152,16 @@ class Publisher:
         self._app.send_task(
             CAPTION_AGAIN_TASK if parcel.again else CAPTION_TASK,
             args=(str(parcel.job_id), list(parcel.positions)),
+            kwargs={"model": parcel.model},
             queue=queue_of(parcel.model),
             ignore_result=True,
+            confirm_timeout=SEND_S,
+        )
+
+    def send_webhook(self, delivery_id: UUID) -> None:
+        """Ask for one attempt of a delivery. Raises what kombu raises when the broker is away."""
+        self._app.send_task(
+            WEBHOOK_TASK, args=(str(delivery_id),), queue=WEBHOOK_QUEUE, ignore_result=True
         )
 
     def waiting(self, model: str) -> int:

@@ -18,7 +18,7 @@ class ModelEntry:
     source: str
     """A Hugging Face hub id, or a local folder in the same format."""
     kind: str
-    """The engine that runs it: the name of a module in `worker.engines`."""
+    """The engine that runs it: a name in `worker.engines.kinds`."""
     license: str
     description: str
 
@@ -47,14 +47,21 @@ BUILT_IN = (
     ),
 )
 
+_added: dict[str, ModelEntry] = {}
+
+
+def add(entry: ModelEntry) -> None:
+    """Make a model known to this process, for start scripts that bring an engine of their own."""
+    _added[entry.name] = entry
+
 
 def entries(settings: Settings) -> Mapping[str, ModelEntry]:
-    """Every model known by name: the built-in ones, and those of `model_sources`."""
+    """Every model known by name: built in, added, or named by `model_sources`."""
     own = (
         ModelEntry(name, source, "blip", "as its owner says", f"Your own BLIP: {source}")
         for name, source in settings.model_sources.items()
     )
-    return {entry.name: entry for entry in (*BUILT_IN, *own)}
+    return {entry.name: entry for entry in (*BUILT_IN, *_added.values(), *own)}
 
 
 def find(name: str, settings: Settings) -> ModelEntry:

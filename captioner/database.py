@@ -14,22 +14,50 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from captioner.errors import DatabaseUnavailable
+from captioner.outage import Outage
+from captioner.postgres import NoAnswer, postgres_engine
+from captioner.turns import Turns
 
+ANSWER_S = 4.0
+"""How long a caller who is waiting lets Postgres be silent. Work in the background has longer."""
 BUSY_TIMEOUT_S = 10
-CONNECT_TIMEOUT_S = 3
-STATEMENT_MS = 30_000
-LOCK_MS = 10_000
-POOL_SIZE = 10
-POOL_OVERFLOW = 30
-POOL_TIMEOUT_S = 5
+POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
+WRITERS = 4
+"""Transactions of one process that write at once: more of them only wait for each other's locks,
+with a connection that others could read with."""
+TURN_S = 30.0
+"""How long one waits for its turn."""
+TABLES_DIFFER = ("UndefinedTable", "UndefinedColumn", "UndefinedFunction", "FeatureNotSupported")
+"""What Postgres says of tables that are not there or of another version, as in a migration.
+
+The last is a prepared statement whose table was changed since."""
+READ_ONLY = ("ReadOnlySqlTransaction",)
+"""What a server says that has become a standby."""
+OTHER_VERSION = "The database's tables are of another version: run 'captioner db upgrade'."
+NO_TABLES = "The database has no tables yet: run 'captioner db upgrade'."
+REASONS = {
+    "column": OTHER_VERSION,
+    "cached plan": OTHER_VERSION,
+    "no such table": NO_TABLES,
+    "does not exist": NO_TABLES,
+    "is full": "The database's disk is full. Try again shortly.",
+    "No space left": "The database's disk is full. Try again shortly.",
+    "disk I/O error": "The database's disk cannot be written. Try again shortly.",
+}
+"""What to tell of an error with these words, the first that fits."""
 
 
 class Database:
-    """A pool of connections to Postgres (psycopg 3) or SQLite (WAL). Thread-safe."""
+    """A pool of connections to Postgres (psycopg 3) or SQLite (WAL). Thread-safe.
 
-    def __init__(self, url: str) -> None:
+    `answer_s`: how long Postgres may be silent before it counts as away.
+    """
+
+    def __init__(self, url: str, *, answer_s: float = ANSWER_S) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self._outage = Outage(_is_no_answer)
+        self._turns = Turns(WRITERS, patience_s=TURN_S, in_vain=lambda: self._outage.others_ask)
+        self.engine = _engine(url, answer_s, self._outage)
         self._reader = self.engine.execution_options(captioner_begin="BEGIN")
         self._writer = self.engine.execution_options(captioner_begin="BEGIN IMMEDIATE")
 
@@ -42,14 +70,32 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits at the end of the block, or rolls back on an exception."""
-        with self._transaction(self._writer) as session:
+        with self._turns.taken(), self._transaction(self._writer) as session:
             yield session
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         session = Session(engine, expire_on_commit=False)  # rows are read after it is closed
-        with _faults_named(), session, session.begin():
+        with self._outage.watched(), _faults_named(), session, session.begin():
             yield session
+
+    def empty_log(self) -> bool:
+        """On SQLite: move all of the log into the database's file, and the log holds nothing more.
+
+        Returns whether it could be done at once: not while another connection reads.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with _faults_named():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA busy_timeout=200")
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+            finally:
+                connection.close()
+        return not busy
 
     def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless the database answers and its schema is there."""
@@ -68,40 +114,32 @@ def _faults_named() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DatabaseUnavailable(_cause(error)) from error
     except DBAPIError as error:
-        if error.connection_invalidated or "UndefinedTable" in type(error.orig).__name__:
+        known = (*TABLES_DIFFER, *READ_ONLY)
+        if error.connection_invalidated or type(error.orig).__name__ in known:
             raise DatabaseUnavailable(_cause(error)) from error
         raise
+
+
+def _is_no_answer(error: Exception) -> bool | None:
+    if isinstance(error.__cause__, PoolTimeout):
+        return None
+    return isinstance(getattr(error.__cause__, "orig", None), NoAnswer)
 
 
 def _cause(error: Exception) -> str:
     orig = getattr(error, "orig", None) or error
     first_line = (str(orig).strip().splitlines() or ["no answer"])[0]
-    if "no such table" in first_line or "does not exist" in first_line:
-        return "The database has no tables yet: run 'captioner db upgrade'."
+    for words, reason in REASONS.items():
+        if words in first_line:
+            return reason
     return f"The database does not answer ({type(orig).__name__}). Try again shortly."
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, answer_s: float, outage: Outage) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database)
-    return create_engine(
-        url,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
-        hide_parameters=True,  # prompts and captions stay out of logs
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": "captioner",
-            "options": f"-c statement_timeout={STATEMENT_MS} -c lock_timeout={LOCK_MS}",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 15_000,
-        },
-    )
+    return postgres_engine(url, answer_s=answer_s, is_away=lambda: outage.others_ask, **POOL)
 
 
 def _sqlite(url: str, path: str | None) -> Engine:
@@ -109,9 +147,7 @@ def _sqlite(url: str, path: str | None) -> Engine:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_TIMEOUT_S,
+        **POOL,
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
@@ -126,6 +162,7 @@ def _sqlite_connected(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # an accepted image survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not only unlinked
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
     cursor.close()
 

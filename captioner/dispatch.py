@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
+from captioner.jobs.claiming import AWAY
 from captioner.work import Parcel
-from models import ImageState, Job, JobImage
+from models import ImageState, JobImage
 
 
 def unpublished(session: Session, parcel: Parcel) -> None:
@@ -27,26 +28,37 @@ def unpublished(session: Session, parcel: Parcel) -> None:
 
 
 def take_unpublished(
-    session: Session, *, models: Iterable[str], stale_s: float, limit: int, size: int
+    session: Session,
+    *,
+    models: Iterable[str],
+    stale_s: float,
+    limit: int,
+    size: int,
+    again_stale_s: float | None = None,
 ) -> list[Parcel]:
     """Mark queued images as published and return them as parcels to send.
 
     Those that no message carries, and those whose message is older than `stale_s`: it may be lost,
-    and a second one does no harm.
+    and a second one does no harm. `again_stale_s` is that age for images that lost an attempt.
+    Images whose picture is still to be fetched need none, unless they lost an attempt.
     """
-    due = or_(JobImage.published_at.is_(None), JobImage.published_at < now_plus(-stale_s))
+    sent_before = case(
+        (JobImage.lost > 0, now_plus(-(stale_s if again_stale_s is None else again_stale_s))),
+        else_=now_plus(-stale_s),
+    )
+    due = or_(JobImage.published_at.is_(None), JobImage.published_at < sent_before)
     rows = session.execute(
-        select(JobImage.job_id, Job.model, JobImage.position, JobImage.attempt)
-        .join(Job, Job.id == JobImage.job_id)
+        select(JobImage.job_id, JobImage.model, JobImage.position, JobImage.lost)
         .where(
             JobImage.state == ImageState.QUEUED,
-            Job.model.in_(list(models)),
+            JobImage.model.in_(list(models)),
             due,
+            or_(not_(AWAY), JobImage.lost > 0),
             or_(JobImage.not_before.is_(None), JobImage.not_before <= now()),
         )
         .order_by(JobImage.job_id, JobImage.position)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=JobImage)
+        .with_for_update(skip_locked=True)
     ).all()
     parcels = []
     for (job_id, model), group in groupby(rows, lambda row: (row.job_id, row.model)):
@@ -60,12 +72,12 @@ def take_unpublished(
             .values(published_at=now())
             .execution_options(synchronize_session=False)
         )
-        fresh = [image.position for image in images if image.attempt == 0]
+        fresh = [image.position for image in images if image.lost == 0]
         parcels += parcels_of(job_id, model, fresh, size)
         parcels += [
             Parcel(job_id, model, (image.position,), again=True)
             for image in images
-            if image.attempt > 0
+            if image.lost > 0
         ]
     return parcels
 

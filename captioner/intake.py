@@ -1,22 +1,19 @@
-"""The one submit story: look, store, commit, then publish.
+"""The one submit story: room, look, store, commit, then publish.
 
 When this returns, the pictures are on disk and the rows are committed. Whether a message could be
 sent is no condition: the reconciler sends what was not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from uuid import UUID
 
-from sqlalchemy import Dialect
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import catalog, dispatch, images, jobs
-from captioner.blobs import BlobStore
+from captioner import admission, catalog, dispatch, forecast, idempotency, images, jobs, pictures
+from captioner.blobs import BlobStore, digest
 from captioner.broker import Publisher
-from captioner.clock import now
 from captioner.database import Database
 from captioner.errors import (
     AllImagesRefused,
@@ -26,16 +23,24 @@ from captioner.errors import (
     NoImages,
     TooManyImages,
 )
+from captioner.outbound.rules import Rules
+from captioner.outbound.urls import check
+from captioner.pictures import Kept
 from captioner.settings import Settings
-from captioner.work import Picture
-from models import Blob
+from captioner.webhooks import signing
+from captioner.work import Hook, Order, Picture
+from models import IdempotencyKey, Priority
+
+NOT_CONTENT = ("uploads", "caller", "idempotency_key")
+"""Fields of a submission that are not options of its job."""
 
 
 @dataclass(frozen=True)
 class Upload:
     """One picture as it arrived. `read` gives its bytes, or raises the `ImageError` it deserves.
 
-    Reading is left to intake, so that one picture is in memory at a time.
+    It gives them as often as it is called. Reading is left to intake, so that one picture is in
+    memory at a time.
     """
 
     read: Callable[[], bytes]
@@ -43,20 +48,39 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What one request asks for."""
+class Link:
+    """One picture that a worker is to fetch: nothing is called, and no name looked up, here."""
 
-    uploads: Sequence[Upload]
-    model: str | None = None
-    prompt: str | None = None
+    url: str
+    file_name: str | None = None
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A picture that went into the blob store."""
+class Submission:
+    """What one request asks for."""
 
-    sha256: str
-    info: images.ImageInfo
+    uploads: Sequence[Upload | Link]
+    model: str | None = None
+    prompt: str | None = None
+    priority: Priority = Priority.NORMAL
+    stored: bool = True
+    caller: str = ""
+    cancel_after_s: float | None = None
+    idempotency_key: str | None = None
+    webhook: Hook | None = None
+
+
+Taken = tuple[Upload | Link, Kept | Link | ImageError]
+"""A picture that was looked at: kept, to be fetched, or refused."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The job of a submission."""
+
+    job_id: UUID
+    replayed: bool = False
+    """Whether it was there already, from an earlier request with the same key."""
 
 
 class Intake:
@@ -67,32 +91,100 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._limits = images.ImageLimits.from_settings(settings)
+        self._rules = Rules(settings.outbound_allow)
         self._database = database
         self._blobs = blobs
         self._publisher = publisher
 
-    def submit(self, submission: Submission) -> UUID:
-        """Make a durable job of a submission and return its id.
+    def submit(self, submission: Submission) -> Receipt:
+        """Make a durable job of a submission, or find the one that its idempotency key stands for.
 
         A picture that cannot be captioned fails alone, at its place. Raises a `RequestError` when
-        the submission as a whole is wrong (`AllImagesRefused` names each picture), and a
-        `ServiceError` when it could not be stored; then nothing was accepted.
+        the submission as a whole is wrong (`AllImagesRefused` names each picture), `QueueFull`
+        before any picture is read, and a `ServiceError` when it could not be stored; then nothing
+        was accepted.
         """
         model = catalog.find(submission.model or self._settings.model, self._settings).name
         prompt = self._prompt(submission.prompt)
         self._check_count(len(submission.uploads))
+        if submission.webhook is not None:
+            signing.configured(self._settings)
+            check(submission.webhook.url, self._rules)
+        with self._database.read() as session:
+            earlier = self._earlier(session, submission)
+            if earlier is None:
+                pace_s, expected_s = self._admit(session, submission, model)
+        if earlier is not None:
+            return self._replay(submission, earlier)
         taken = [(upload, self._take(upload)) for upload in submission.uploads]
         _refuse_if_none_left(taken)
-        job_id: UUID = uuid7()
-        stored = {item.sha256: item for _, item in taken if isinstance(item, Stored)}
-        pictures = [_picture(upload, item) for upload, item in taken]
+        order = Order(
+            uuid7(),
+            model,
+            prompt,
+            caller=submission.caller,
+            priority=submission.priority,
+            cancel_after_s=submission.cancel_after_s,
+            stored=submission.stored,
+            expected_s=expected_s,
+            pace_s=1.0 if pace_s is None else pace_s,
+            webhook=submission.webhook,
+        )
+        return self._store(submission, order, taken)
+
+    def _earlier(self, session: Session, submission: Submission) -> IdempotencyKey | None:
+        key, keep_s = submission.idempotency_key, self._settings.keep_keys_s
+        if key is None:
+            return None
+        return idempotency.earlier(session, caller=submission.caller, key=key, keep_s=keep_s)
+
+    def _admit(
+        self, session: Session, submission: Submission, model: str
+    ) -> tuple[float | None, float | None]:
+        """Seconds per image, and seconds until the job is through. Raises `QueueFull`."""
+        images = len(submission.uploads)
+        pace_s = forecast.pace_s(session, model, heartbeat_s=self._settings.heartbeat_s)
+        admission.admit(
+            session, self._settings, caller=submission.caller, images=images, pace_s=pace_s
+        )
+        return pace_s, forecast.of_new(
+            session, model=model, images=images, priority=submission.priority, pace_s=pace_s
+        )
+
+    def _replay(self, submission: Submission, earlier: IdempotencyKey) -> Receipt:
+        """The job of an earlier request, if this is the same. Nothing is stored."""
+        listed = [_picture(each, self._take(each, keep=False)) for each in submission.uploads]
+        return Receipt(idempotency.same(earlier, _fingerprint(submission, listed)), replayed=True)
+
+    def _store(self, submission: Submission, order: Order, taken: Sequence[Taken]) -> Receipt:
+        listed = [_picture(upload, item) for upload, item in taken]
+        kept = [item for _, item in taken if isinstance(item, Kept)]
         with self._database.write() as session:
-            _remember_blobs(session, stored.values())
-            jobs.create(session, job_id=job_id, model=model, prompt=prompt, pictures=pictures)
-        queued = [n for n, picture in enumerate(pictures) if picture.refusal is None]
+            first = self._take_key(session, submission, order.job_id, listed)
+            if first is None:
+                pictures.keep(session, self._blobs, kept)
+                jobs.create(session, order, pictures=listed)
+        if first is not None:
+            return Receipt(first, replayed=True)
+        queued = [n for n, picture in enumerate(listed) if picture.refusal is None]
         size = self._settings.message_images
-        self._publisher.publish(dispatch.parcels_of(job_id, model, queued, size))
-        return job_id
+        self._publisher.publish(dispatch.parcels_of(order.job_id, order.model, queued, size))
+        return Receipt(order.job_id)
+
+    def _take_key(
+        self, session: Session, submission: Submission, job_id: UUID, listed: Sequence[Picture]
+    ) -> UUID | None:
+        """The job that has the key already, if another request came first."""
+        if submission.idempotency_key is None:
+            return None
+        return idempotency.take(
+            session,
+            caller=submission.caller,
+            key=submission.idempotency_key,
+            fingerprint=_fingerprint(submission, listed),
+            job_id=job_id,
+            keep_s=self._settings.keep_keys_s,
+        )
 
     def _check_count(self, count: int) -> None:
         if count == 0:
@@ -115,22 +207,38 @@ class Intake:
             raise InvalidPrompt("The prompt holds control characters. Send plain text.")
         return prompt or None
 
-    def _take(self, upload: Upload) -> Stored | ImageError:
+    def _take(self, upload: Upload | Link, *, keep: bool = True) -> Kept | Link | ImageError:
         try:
+            if isinstance(upload, Link):
+                check(upload.url, self._rules)
+                return upload
             data = upload.read()
             info = images.inspect(data, self._limits)
         except ImageError as error:
             return error
-        return Stored(self._blobs.put(data), info)
+        return Kept(self._blobs.put(data) if keep else digest(data), info, upload.read)
 
 
-def _picture(upload: Upload, item: Stored | ImageError) -> Picture:
-    if isinstance(item, Stored):
-        return Picture(upload.file_name, item.sha256)
+def _fingerprint(submission: Submission, listed: Sequence[Picture]) -> str:
+    # What is left at its default does not count, so that a field more changes no fingerprint.
+    options = {
+        field.name: getattr(submission, field.name)
+        for field in fields(submission)
+        if field.name not in NOT_CONTENT and getattr(submission, field.name) != field.default
+    }
+    return idempotency.fingerprint(options, listed)
+
+
+def _picture(upload: Upload | Link, item: Kept | Link | ImageError) -> Picture:
+    match item:
+        case Kept():
+            return Picture(upload.file_name, item.sha256)
+        case Link():
+            return Picture(upload.file_name, None, source_url=item.url)
     return Picture(upload.file_name, None, item)
 
 
-def _refuse_if_none_left(taken: Sequence[tuple[Upload, Stored | ImageError]]) -> None:
+def _refuse_if_none_left(taken: Sequence[Taken]) -> None:
     refusals = [item for _, item in taken if isinstance(item, ImageError)]
     if len(refusals) < len(taken):
         return
@@ -146,24 +254,3 @@ def _refuse_if_none_left(taken: Sequence[tuple[Upload, Stored | ImageError]]) ->
         f"None of the {len(taken)} pictures can be captioned; 'errors' says why for each.",
         errors=errors,
     )
-
-
-def _remember_blobs(session: Session, stored: Iterable[Stored]) -> None:
-    # In order of hash, so that two requests with the same pictures cannot block each other.
-    rows = [
-        {
-            "sha256": item.sha256,
-            "media_type": item.info.media_type,
-            "bytes": item.info.bytes,
-            "width": item.info.width,
-            "height": item.info.height,
-            "created_at": now(),
-        }
-        for item in sorted(stored, key=lambda item: item.sha256)
-    ]
-    insert = _insert(session.get_bind().dialect)
-    session.execute(insert(Blob).values(rows).on_conflict_do_nothing())
-
-
-def _insert(dialect: Dialect) -> Callable[[type[Blob]], postgresql.Insert | sqlite.Insert]:
-    return postgresql.insert if dialect.name == "postgresql" else sqlite.insert

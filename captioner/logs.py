@@ -3,7 +3,7 @@
 import logging
 import logging.config
 
-FIELDS = ("action", "job_id", "model", "worker", "request_id")
+FIELDS = ("action", "job_id", "delivery_id", "model", "worker", "request_id")
 MAX_CHARS = 4_000
 
 
@@ -39,7 +39,7 @@ def configure(level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": level, "handlers": ["stderr"]},
-            # httpx says every request at INFO, with its URL
-            "loggers": {"httpx": {"level": "WARNING"}},
+            # httpx says every request at INFO, and httpcore at DEBUG, with its URL
+            "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
         }
     )

@@ -1,14 +1,15 @@
 """Looking at jobs and workers. Nothing here changes a row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from captioner.clock import now_plus
-from models import Job, JobImage, JobState, Worker
+from captioner.errors import JobDeleted, JobNotFound
+from models import DeletedJob, Job, JobImage, JobState, Worker
 
 HEARTBEATS_MISSED = 3
 """Signs of life that a worker may miss before it counts as gone."""
@@ -28,8 +29,24 @@ class JobRead:
 
     job: Job
     images: Sequence[JobImage]
-    queue_position: int | None = None
-    """1 for the next job of its model; `None` once a worker has begun it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. Whatever happens to it makes `seq` larger."""
+
+    seq: int
+    state: JobState | None
+    """`None`: there is no such job (any more)."""
+
+    @property
+    def final(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.state is None or self.state.final
+
+
+GONE = Progress(seq=2**62, state=None)
+"""Of a job that is not there."""
 
 
 def job(session: Session, job_id: UUID) -> JobRead | None:
@@ -40,24 +57,25 @@ def job(session: Session, job_id: UUID) -> JobRead | None:
     images = session.scalars(
         select(JobImage).where(JobImage.job_id == job_id).order_by(JobImage.position)
     ).all()
-    return JobRead(found, images, _queue_position(session, found))
+    return JobRead(found, images)
 
 
-def _queue_position(session: Session, job: Job) -> int | None:
-    if job.state != JobState.QUEUED:
-        return None
-    ahead = session.scalar(
-        select(func.count()).where(
-            Job.state == JobState.QUEUED, Job.id < job.id, Job.model == job.model
-        )
+def absent(session: Session, job_id: UUID) -> JobNotFound | JobDeleted:
+    """Why there is no such job: it was deleted, as long as that is remembered, or never was."""
+    gone = session.get(DeletedJob, job_id)
+    if gone is None:
+        return JobNotFound(f"There is no job with the id '{job_id}'.")
+    return JobDeleted(
+        f"The job was deleted at {gone.deleted_at:%Y-%m-%d %H:%M:%S} UTC ({gone.reason}).",
+        deleted_at=gone.deleted_at.isoformat(),
+        reason=gone.reason,
     )
-    return (ahead or 0) + 1
 
 
-def is_final(session: Session, job_id: UUID) -> bool:
-    """Whether the job will not change any more."""
-    state = session.scalar(select(Job.state).where(Job.id == job_id))
-    return state is not None and JobState(state).final
+def progress(session: Session, ids: Collection[UUID]) -> dict[UUID, Progress]:
+    """How far these jobs are, by id; without those that do not exist. One query."""
+    rows = session.execute(select(Job.id, Job.event_seq, Job.state).where(Job.id.in_(ids)))
+    return {row.id: Progress(row.event_seq, JobState(row.state)) for row in rows}
 
 
 def page(
@@ -91,4 +109,6 @@ def page(
 def live_workers(session: Session, *, heartbeat_s: float) -> Sequence[Worker]:
     """Workers that gave a sign of life lately, by the database's clock."""
     since = now_plus(-HEARTBEATS_MISSED * heartbeat_s)
-    return session.scalars(select(Worker).where(Worker.heartbeat_at >= since)).all()
+    return session.scalars(
+        select(Worker).where(Worker.heartbeat_at >= since).order_by(Worker.name)
+    ).all()

@@ -43,7 +43,8 @@ def _worker(services: Services) -> str | None:
     try:
         with services.database.read() as session:
             workers = queries.live_workers(session, heartbeat_s=settings.heartbeat_s)
-            states = [w.models[settings.model] for w in workers if settings.model in w.models]
+            staying = [worker for worker in workers if not worker.draining]
+            states = [w.models[settings.model] for w in staying if settings.model in w.models]
     except CaptionerError:
         return "Unknown, as the database does not answer."
     if any(state["state"] == "ready" for state in states):

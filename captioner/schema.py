@@ -1,6 +1,6 @@
 """The tables' version: which one the database has, and moving it with Alembic."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,9 @@ from sqlalchemy.pool import NullPool
 from captioner.errors import DatabaseUnavailable, InvalidRequest
 from captioner.settings import Settings
 
+TRIES = 10
+"""Of a move of the tables while programs work on them."""
+
 
 def alembic_config(settings: Settings) -> Config:
     """Alembic, pointed at the installed migrations and the database in force."""
@@ -32,13 +35,24 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
     with _errors_named(settings):
-        command.upgrade(alembic_config(settings), revision)
+        _insist(lambda: command.upgrade(alembic_config(settings), revision))
 
 
 def downgrade(settings: Settings, revision: str) -> None:
     """Take the tables back to `revision`. Raises as `upgrade` does."""
     with _errors_named(settings):
-        command.downgrade(alembic_config(settings), revision)
+        _insist(lambda: command.downgrade(alembic_config(settings), revision))
+
+
+def _insist(move: Callable[[], None]) -> None:
+    """Move, again after a deadlock with programs that are at work: it was undone as a whole."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            move()
+            return
+        except OperationalError as error:
+            if not tries_left or type(error.orig).__name__ != "DeadlockDetected":
+                raise
 
 
 def current(settings: Settings) -> str | None:

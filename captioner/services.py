@@ -1,12 +1,18 @@
 """The composition root of the serving side: every part is built here and passed on."""
 
-from captioner import dispatch
+from collections.abc import Collection
+from uuid import UUID
+
+from captioner import dispatch, queries
 from captioner.blobs import BlobStore
-from captioner.broker import Publisher, celery_app
+from captioner.broker import Publisher, sending_app
 from captioner.database import Database
 from captioner.intake import Intake
+from captioner.queries import Progress
+from captioner.retention import Retention
 from captioner.settings import Settings
-from captioner.wakeups import WaitingRoom, connect
+from captioner.waiting import WaitingRoom
+from captioner.wakeups import Herald, connect
 from captioner.work import Parcel
 
 
@@ -17,15 +23,24 @@ class Services:
         self.settings = settings
         self.database = Database(settings.database)
         self.blobs = BlobStore(settings.blobs)
-        self.publisher = Publisher(celery_app(settings), on_failure=self._unpublished)
+        self.publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
         self.intake = Intake(settings, self.database, self.blobs, self.publisher)
-        self.waiting_room = WaitingRoom(connect(settings.redis_url), places=settings.max_waiters)
+        self.retention = Retention(self.database, self.blobs)
+        self.herald = Herald(connect(settings.redis_url))
+        self.waiting_room = WaitingRoom(
+            connect(settings.redis_url), self._progress, places=settings.max_waiters
+        )
 
     def close(self) -> None:
         """End threads and give connections back."""
+        self.waiting_room.close()
         self.publisher.close()
         self.database.close()
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self.database.write() as session:
             dispatch.unpublished(session, parcel)
+
+    def _progress(self, job_ids: Collection[UUID]) -> dict[UUID, Progress]:
+        with self.database.read() as session:
+            return queries.progress(session, job_ids)

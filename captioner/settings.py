@@ -9,16 +9,26 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import parse_qsl
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from captioner.outbound.rules import Rules
+from captioner.webhooks.secret import is_secret
+
 KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+
+DAY_S = 24 * 3600.0
 
 
 class Settings(BaseSettings):
     """All settings. `CAPTIONER_MAX_IMAGES=10` sets `max_images`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="CAPTIONER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CAPTIONER_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # some are secret
+    )
 
     # Where things are
     data_dir: Path = Field(Path("captioner-data"), description="Folder for everything local.")
@@ -55,6 +65,9 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(
         32 * 2**20, ge=1024, description="Bytes of a JSON body; a form may have max_body_bytes."
     )
+    max_bodies_bytes: int = Field(
+        256 * 2**20, ge=1024, description="Bytes of bodies that one API process holds in memory."
+    )
     max_image_bytes: int = Field(15_000_000, ge=1, description="Bytes of one picture file.")
     max_image_pixels: int = Field(40_000_000, ge=64, description="Width times height.")
     max_image_side: int = Field(16_384, ge=8, description="Longest side, in pixels.")
@@ -65,12 +78,43 @@ class Settings(BaseSettings):
         description="Formats accepted, by content. TIFF, AVIF and HEIC may be added.",
     )
 
+    # Addresses that clients name
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="What may be called beyond the public internet, comma-separated: networks and "
+        "host names, with a port or `:*` where 80 and 443 are not meant.",
+    )
+    url_timeout_s: float = Field(15, gt=0, le=120, description="Wall time to fetch one URL.")
+    url_max_redirects: int = Field(3, ge=0, le=10, description="Redirects followed for one URL.")
+    url_attempts: int = Field(
+        4, ge=1, le=20, description="Tries to fetch a picture whose host is away."
+    )
+    fetch_concurrency: int = Field(
+        8, ge=1, le=128, description="Pictures that a worker fetches by URL at once."
+    )
+
+    # Room in the queue
+    max_queued: int = Field(100_000, ge=1, description="Unfinished pictures, of all callers.")
+    max_queued_per_caller: int = Field(
+        50_000, ge=1, description="Unfinished pictures of one caller."
+    )
+    keep_keys_s: float = Field(
+        86_400, gt=0, description="How long an Idempotency-Key stands for its job."
+    )
+
     # The door
     host: str = Field("127.0.0.1", description="Address that the API binds.")
+    trusted_proxies: int = Field(
+        0, ge=0, le=8, description="Proxies in front, whose X-Forwarded-For tells the caller."
+    )
     port: int = Field(8000, ge=1, le=65_535, description="Port that the API binds.")
     api_processes: int = Field(2, ge=1, le=64, description="Gunicorn processes.")
-    api_threads: int = Field(32, ge=2, le=512, description="Threads in each API process.")
-    max_waiters: int = Field(24, ge=1, description="Blocking calls that one API process holds.")
+    api_threads: int = Field(
+        512, ge=2, le=4096, description="Threads in each API process, at most."
+    )
+    max_waiters: int = Field(
+        400, ge=1, description="Blocking calls and streams that one API process holds."
+    )
     wait_s: float = Field(60, ge=0, description="Default wait of a blocking call.")
     max_wait_s: float = Field(300, gt=0, description="Longest wait of a blocking call.")
 
@@ -86,6 +130,9 @@ class Settings(BaseSettings):
     hang_s: float = Field(
         300, gt=0, description="A worker whose batch runs longer than this ends itself."
     )
+    drain_s: float = Field(
+        25, gt=0, description="A worker that was told to end has ended after this long."
+    )
     max_attempts: int = Field(3, ge=1, le=20, description="Claims before an image is given up.")
     retry_s: float = Field(
         3600, ge=0, description="How long a picture waits for a part of the service that is away."
@@ -94,13 +141,52 @@ class Settings(BaseSettings):
     reconcile_s: float = Field(5, gt=0, description="Seconds between two looks for lost work.")
     heartbeat_s: float = Field(5, gt=0, description="Seconds between two signs of life.")
 
+    # What is kept, and how long
+    keep_jobs_s: float = Field(
+        30 * DAY_S, ge=0, description="Seconds that a job is kept after its end. 0: for ever."
+    )
+    keep_blobs_s: float = Field(
+        7 * DAY_S,
+        ge=0,
+        description="Seconds that pictures are kept after the end of their jobs. 0: as the jobs.",
+    )
+    keep_unfetched_s: float = Field(
+        DAY_S, gt=0, description="Seconds that a result sent with store=false waits to be fetched."
+    )
+    keep_deleted_s: float = Field(
+        90 * DAY_S, gt=0, description="Seconds that it is remembered that a job was deleted."
+    )
+    keep_orphans_s: float = Field(
+        DAY_S,
+        ge=10,
+        description="Seconds that a picture file may lie in the store that no row knows.",
+    )
+
+    # Webhooks
+    webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Secrets that webhooks are signed with, newest first. Empty: no webhooks."
+    )
+    webhook_schedule_s: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+        (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400),
+        description="Seconds before the second attempt, the third, and so on.",
+    )
+    webhook_timeout_s: float = Field(15, gt=0, le=30, description="Longest wait for a receiver.")
+    webhook_concurrency: int = Field(8, ge=1, le=256, description="Webhooks that a worker sends.")
+
     log_level: str = Field(
         "INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
     )
 
-    @field_validator("models", "image_formats", mode="before")
+    @field_validator(
+        "models",
+        "image_formats",
+        "outbound_allow",
+        "webhook_secrets",
+        "webhook_schedule_s",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -115,6 +201,23 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"{', '.join(unknown)} not among {', '.join(KNOWN_FORMATS)}")
         return upper
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _entries_clear(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        Rules(entries)
+        return entries
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _secrets_usable(cls, given: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, secret in enumerate(given, start=1):
+            if not is_secret(secret.get_secret_value()):
+                raise ValueError(
+                    f"number {number} is not 'whsec_' with 24 to 64 bytes in base64; "
+                    "make one with: captioner webhooks secret"
+                )
+        return given
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -133,8 +236,25 @@ class Settings(BaseSettings):
                 f"lease_s={self.lease_s} must be at least three times "
                 f"heartbeat_s={self.heartbeat_s}: else leases run out between renewals"
             )
+        largest = max(min(self.max_json_bytes, self.max_body_bytes), self.max_image_bytes)
+        if self.max_bodies_bytes < largest:
+            raise ValueError(
+                f"max_bodies_bytes={self.max_bodies_bytes} must be at least {largest}: "
+                "else the largest request that is allowed could never be read"
+            )
         if self.wait_s > self.max_wait_s:
             raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if not self.max_images <= self.max_queued_per_caller <= self.max_queued:
+            raise ValueError(
+                f"max_images={self.max_images}, "
+                f"max_queued_per_caller={self.max_queued_per_caller} and "
+                f"max_queued={self.max_queued} must not fall: else the queue has no room for the "
+                "largest request, or for a caller's share"
+            )
         return self
 
     @property

@@ -1,26 +1,19 @@
-"""Waiting for a job to end: woken through Redis, with a slow look at the database as the fallback.
-
-One subscription serves every waiter of a process. A lost wake-up costs a poll interval, never a
-wrong answer.
-"""
+"""That a job has changed, told through Redis. A lost message costs time, never a wrong answer."""
 
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 import redis
 
-from captioner.errors import TooManyWaiters
-
 log = logging.getLogger(__name__)
 
-CHANNEL = "cap:ended"
-POLL_S = 1.0
+CHANNEL = "cap:changed"
 RECONNECT_S = 1.0
+SILENCE_S = 10.0
+"""A Redis that did not take an announcement is left alone so long: its waiters poll."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -31,17 +24,24 @@ def connect(url: str) -> redis.Redis:
 
 
 class Herald:
-    """Tells every API process that a job has ended."""
+    """Tells every API process that a job has changed."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._silent_until = 0.0
 
     def announce(self, job_ids: Iterable[UUID]) -> None:
-        """Say that these jobs are final. A Redis that is away is no error: waiters also poll."""
+        """Say that these jobs have changed. A Redis that is away is no error: waiters also poll."""
+        texts = [str(job_id) for job_id in job_ids]
+        if not texts or time.monotonic() < self._silent_until:
+            return
         try:
-            for job_id in job_ids:
-                self._client.publish(CHANNEL, str(job_id))
-        except redis.RedisError as error:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for text in texts:
+                    pipeline.publish(CHANNEL, text)
+                pipeline.execute()
+        except (redis.RedisError, OSError) as error:
+            self._silent_until = time.monotonic() + SILENCE_S
             log.warning(
                 "Waiters were not woken (%s); they will see it by polling.",
                 type(error).__name__,
@@ -49,97 +49,37 @@ class Herald:
             )
 
 
-class WaitingRoom:
-    """Holds at most `places` waiters of this process."""
+class Listener:
+    """Hears what heralds announce, for as long as it runs."""
 
-    def __init__(self, client: redis.Redis, *, places: int) -> None:
+    def __init__(self, client: redis.Redis, heard: Callable[[UUID], None]) -> None:
         self._client = client
-        self._places = threading.BoundedSemaphore(places)
-        self._changed = threading.Condition()
-        self._awaited: Counter[str] = Counter()
-        self._calls: Counter[str] = Counter()
-        self._listener: threading.Thread | None = None
-        self.places = places
-        self.is_leaving: Callable[[], bool] = lambda: False
-        """Whether this process is about to end: then waiters are sent away, unanswered."""
+        self._heard = heard
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one waiter. Raises `TooManyWaiters` when all are taken."""
-        if not self._places.acquire(blocking=False):
-            raise TooManyWaiters(
-                f"All {self.places} places for waiting calls are taken. "
-                "The job is safe and goes on: poll it at its address."
-            )
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    def wait(self, job_id: UUID, *, is_final: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until the job is final, for at most `timeout_s`. Returns whether it is.
-
-        Returns early when the process is leaving.
-        """
-        deadline = time.monotonic() + timeout_s
-        self._listen()
-        with self._awaiting(str(job_id)) as key:
-            while True:
-                calls = self._calls[key]  # before looking: a later one wakes
-                if is_final():
-                    return True
-                left = deadline - time.monotonic()
-                if left <= 0 or self.is_leaving():
-                    return False
-                self._await_call(key, after=calls, at_most_s=min(left, POLL_S))
-
-    def _await_call(self, key: str, *, after: int, at_most_s: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._calls[key] > after, at_most_s)
-
-    @contextmanager
-    def _awaiting(self, key: str) -> Iterator[str]:
-        with self._changed:
-            self._awaited[key] += 1
-        try:
-            yield key
-        finally:
-            with self._changed:
-                self._awaited[key] -= 1
-                if not self._awaited[key]:
-                    del self._awaited[key]
-                    self._calls.pop(key, None)
-
-    def _listen(self) -> None:
-        with self._changed:
-            if self._listener is None:
-                self._listener = threading.Thread(
-                    target=self._hear_for_ever, name="wake-ups", daemon=True
-                )
-                self._listener.start()
-
-    def _hear_for_ever(self) -> None:
-        while True:
+    def run(self, closed: threading.Event) -> None:
+        """Hear until `closed`, which is seen within a second, or ten from a Redis that hangs."""
+        while not closed.is_set():
             try:
-                self._hear()
+                self._hear(closed)
             except (redis.RedisError, OSError) as error:
                 log.warning(
                     "No wake-ups (%s); waiters poll until Redis is back.",
                     type(error).__name__,
                     extra={"action": "wakeups_lost"},
                 )
-                time.sleep(RECONNECT_S)
+                closed.wait(RECONNECT_S)
 
-    def _hear(self) -> None:
+    def _hear(self, closed: threading.Event) -> None:
         with self._client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(CHANNEL)
-            while True:
+            while not closed.is_set():
                 message = channel.get_message(timeout=1.0)
                 if message is not None:
-                    self._wake(message["data"].decode())
+                    self._take(message["data"])
 
-    def _wake(self, key: str) -> None:
-        with self._changed:
-            if key in self._awaited:
-                self._calls[key] += 1
-                self._changed.notify_all()
+    def _take(self, data: bytes) -> None:
+        try:
+            job_id = UUID(data.decode("ascii"))
+        except ValueError:
+            return  # not one of ours
+        self._heard(job_id)

@@ -4,15 +4,45 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from captioner.errors import CaptionerError
+from models import Priority, WebhookKind
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of a job to be: stored under a hash, or refused with an error."""
+    """One image of a job to be: stored under a hash, to be fetched, or refused with an error."""
 
     file_name: str | None
     blob_sha256: str | None
     refusal: CaptionerError | None = None
+    source_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Who is to be told of a job, and of what."""
+
+    url: str
+    events: tuple[WebhookKind, ...] = (WebhookKind.JOB_FINISHED,)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a job is made with, besides its pictures."""
+
+    job_id: UUID
+    model: str
+    prompt: str | None = None
+    caller: str = ""
+    priority: Priority = Priority.NORMAL
+    cancel_after_s: float | None = None
+    """Seconds from now after which its work stops, done or not."""
+    stored: bool = True
+    """Whether it is kept once its result was delivered."""
+    expected_s: float | None = None
+    """Seconds from now until it is expected to be done."""
+    pace_s: float = 1.0
+    """Seconds that one of its images is expected to take: spreads a large job among others."""
+    webhook: Hook | None = None
 
 
 @dataclass(frozen=True)
@@ -22,25 +52,27 @@ class Claim:
     job_id: UUID
     position: int
     attempt: int
-    blob_sha256: str
+    blob_sha256: str | None
     model: str
     prompt: str | None
     may_wait: bool = True
-    """Whether the job is young enough to wait for a part that is away."""
-
-    @property
-    def alone(self) -> bool:
-        """Whether it must run outside any batch: an attempt before this one did not come back."""
-        return self.attempt > 1
+    """Whether it may wait (longer) for a part that is away."""
+    alone: bool = False
+    """Whether it must run outside any batch: an attempt before this one did not come back."""
+    source_url: str | None = None
+    """Where the picture comes from, while `blob_sha256` is empty."""
+    fetch_failures: int = 0
+    """How often its host was away."""
 
 
 @dataclass(frozen=True)
 class Timings:
-    """How long each step of one image took, in milliseconds."""
+    """How long each step of one image took, in milliseconds, and how many shared the last."""
 
     decode_ms: float | None = None
     wait_ms: float | None = None
     infer_ms: float | None = None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)

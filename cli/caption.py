@@ -5,22 +5,13 @@ from typing import Any
 
 import click
 
+from cli.connection import server_option
 from cli.options import Options
-
-DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--server",
-    metavar="URL",
-    envvar="CAPTIONER_SERVER",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    show_envvar=True,
-    help="The captioner server to use.",
-)
+@server_option
 @click.option("--model", metavar="NAME", help="A model (see `captioner models`).")
 @click.option("--prompt", metavar="TEXT", help="How the caption should begin, or a question.")
 @click.option("--sidecars", is_flag=True, help="Write photo.txt beside each photo.jpg.")

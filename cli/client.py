@@ -16,7 +16,7 @@ from captioner.errors import CaptionerError, InvalidRequest
 from cli.answers import Refused, json_object, retry_after_s
 from cli.escape import plain
 
-FINAL = frozenset({"succeeded", "partial", "failed"})
+FINAL = frozenset({"succeeded", "partial", "failed", "canceled", "expired"})
 BUSY = frozenset({429, 502, 503, 504})
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -86,6 +86,13 @@ class Server:
         if not job_id:
             raise Refused(answer)
         return str(job_id)
+
+    def ask(self, method: str, path: str, **content: Any) -> Any:
+        """One call, and the JSON of its answer. Raises Refused, ServerAway."""
+        answer = self._call(method, path, **content)
+        if not answer.is_success:
+            raise Refused(answer)
+        return answer.json() if answer.content else None
 
     def watch(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """The job's view, again and again until it is final. Raises Refused, ServerAway."""

@@ -10,7 +10,7 @@ from cli.outcome import Outcome
 from cli.pictures import Failure, Picture, UnreadableError
 
 TOO_LARGE = frozenset({"payload_too_large", "too_many_images", "http_413"})
-PICTURE_FINAL = frozenset({"succeeded", "failed"})
+PICTURE_FINAL = frozenset({"succeeded", "failed", "canceled"})
 SERVER_FAULT = 500
 
 

@@ -9,10 +9,12 @@ from cli.lazy import LazyCommand, LazyGroup
 COMMANDS = {
     "up": LazyCommand("cli.up:up", "Start everything on this machine."),
     "caption": LazyCommand("cli.caption:caption", "Caption pictures, folders or a list."),
+    "jobs": LazyCommand("cli.jobs:jobs", "Look at jobs, stop them, try again."),
     "flower": LazyCommand("cli.flower:flower", "Show Celery's workers and tasks."),
     "models": LazyCommand("cli.models:models", "List the models that can be used."),
     "api": LazyCommand("cli.api:api", "Run the HTTP API alone."),
     "worker": LazyCommand("cli.worker:worker", "Run one worker alone."),
+    "webhooks": LazyCommand("cli.webhooks:webhooks", "Make a signing secret, try a receiver."),
     "db": LazyCommand("cli.db:db", "Create or change the database's tables."),
 }
 
@@ -56,6 +58,7 @@ def main() -> None:
       captioner caption ~/Pictures --sidecars        photo.jpg gets photo.txt beside it
       captioner caption ~/Pictures --csv --output captions.csv
       captioner caption --server http://gpu-box:8000 "2024/**/*.jpg"
+      captioner jobs list --status running           what is going on
       captioner models                               which models there are
 
     `captioner COMMAND --help` explains each command.

@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 
 import redis
@@ -32,10 +33,12 @@ def captioner_command(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "cli.main", *arguments)
 
 
-def programs(*, valkey_conf: Path | None, workers: int, flower_port: int | None) -> list[Program]:
+def programs(
+    *, valkey_conf: Path | None, workers: int, flower_port: int | None, drain_s: float = 25
+) -> list[Program]:
     """Every program, in the order in which they start; they stop the other way round."""
     found = [] if valkey_conf is None else [_valkey(valkey_conf)]
-    found += [_worker(number) for number in range(1, workers + 1)]
+    found += [_worker(number, drain_s) for number in range(1, workers + 1)]
     if flower_port is not None:
         found.append(_flower(flower_port))
     return [*found, _api()]
@@ -51,13 +54,13 @@ def _valkey(conf: Path) -> Program:
     )
 
 
-def _worker(number: int) -> Program:
+def _worker(number: int, drain_s: float) -> Program:
     return Program(
         name=f"worker-{number}",
         command=captioner_command("worker", TIED),
         priority=WORKER_PRIORITY,
         start_s=SLOW_S,
-        stop_s=30,
+        stop_s=ceil(drain_s) + 5,
     )
 
 

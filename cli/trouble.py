@@ -5,6 +5,9 @@ import sys
 from captioner.errors import CaptionerError
 from cli.escape import plain
 
+SECRET = ("WEBHOOK_SECRETS",)
+"""Settings whose values are not shown."""
+
 
 def explain(error: Exception) -> str | None:
     """One line that says what is wrong, or None where a traceback is more use."""
@@ -30,6 +33,7 @@ def _explain_settings(error: Exception) -> str | None:
     lines = []
     for fault in error.errors():
         place = "_".join(str(part) for part in fault["loc"]).upper()
-        name = f"CAPTIONER_{place}={fault['input']}: " if place else ""
+        value = "…" if place in SECRET else fault["input"]
+        name = f"CAPTIONER_{place}={value}: " if place else ""
         lines.append(plain(f"{name}{fault['msg']}"))
     return "; ".join(lines)

@@ -75,7 +75,12 @@ def _run(
 ) -> int:
     valkey_conf = _own_valkey(settings, folder)
     _upgrade_database()
-    programs = parts.programs(valkey_conf=valkey_conf, workers=workers, flower_port=flower_port)
+    programs = parts.programs(
+        valkey_conf=valkey_conf,
+        workers=workers,
+        flower_port=flower_port,
+        drain_s=settings.drain_s,
+    )
     return session.run(session.Place(settings, folder, flower_port), programs, lock)
 
 

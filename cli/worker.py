@@ -4,6 +4,7 @@ import os
 
 import click
 
+from captioner.broker import WEBHOOK_QUEUE
 from captioner.catalog import queue_of
 from captioner.settings import Settings
 from cli.environment import configure
@@ -25,8 +26,9 @@ from cli.lifeline import end_with_parent
 def worker(models: str | None, device: str | None, concurrency: int | None, tied: bool) -> None:
     """Run one worker alone, with Celery.
 
-    It takes work from one queue for each of its models. SIGTERM lets the running batches end and
-    hands the rest back. Start one worker for each GPU, with CUDA_VISIBLE_DEVICES set.
+    It takes work from one queue for each of its models, and sends webhooks. SIGTERM lets the
+    running batches end and hands the rest back. Start one worker for each GPU, with
+    CUDA_VISIBLE_DEVICES set.
     """
     if tied:
         end_with_parent()
@@ -43,7 +45,7 @@ def worker_arguments(settings: Settings) -> list[str]:
         "--pool=threads",
         f"--concurrency={settings.concurrency}",
         f"--hostname=captioner@%h-{os.getpid()}",
-        f"--queues={','.join(queue_of(model) for model in settings.served_models)}",
+        f"--queues={','.join([*map(queue_of, settings.served_models), WEBHOOK_QUEUE])}",
         f"--loglevel={settings.log_level}",
         "--without-mingle",
         "--without-gossip",

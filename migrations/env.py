@@ -9,6 +9,8 @@ from models import Base
 
 LOCK = 4_961_070_521
 """Key of the Postgres advisory lock, so that two replicas do not migrate at once."""
+LONGEST_S = 24 * 3600.0
+"""A large table takes its time, and another replica that migrates is waited for."""
 
 
 def migrate(connection: Connection) -> None:
@@ -25,7 +27,15 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-database = Database(context.config.get_main_option("sqlalchemy.url") or load().database)
+def keep_children(connection: Connection) -> None:
+    """Let SQLite make a table anew without deleting the rows elsewhere that belong to its rows."""
+    if connection.dialect.name == "sqlite":  # before the transaction: inside one it does nothing
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+
+
+url = context.config.get_main_option("sqlalchemy.url") or load().database
+database = Database(url, answer_s=LONGEST_S)
 with database.engine.connect() as open_connection:
+    keep_children(open_connection)
     migrate(open_connection)
 database.close()

@@ -5,8 +5,35 @@ Neural networks are called *engines* and live in `worker/engines`.
 
 from models.base import Base
 from models.blob import Blob
+from models.deleted import DeletedJob
+from models.idempotency import IdempotencyKey
 from models.job import Job, JobImage
-from models.states import ImageState, JobState
+from models.states import CancelCause, DeletionReason, ImageState, JobState, Priority
+from models.webhook import (
+    DeliveryState,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookKind,
+)
 from models.worker import Worker
 
-__all__ = ["Base", "Blob", "ImageState", "Job", "JobImage", "JobState", "Worker"]
+__all__ = [
+    "Base",
+    "Blob",
+    "CancelCause",
+    "DeletedJob",
+    "DeletionReason",
+    "DeliveryState",
+    "IdempotencyKey",
+    "ImageState",
+    "Job",
+    "JobImage",
+    "JobState",
+    "Priority",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookKind",
+    "Worker",
+]

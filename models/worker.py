@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, String
+from sqlalchemy import JSON, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, UtcDateTime
@@ -18,8 +18,16 @@ class Worker(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(128))
+    host: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    pid: Mapped[int] = mapped_column(default=0, server_default="0")
     device: Mapped[str] = mapped_column(String(64))
     models: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Model name to `{"state": "ready" | "loading" | "failed", "detail": str | None}`."""
+    draining: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It takes no new images, and ends once those that it holds are through."""
+    held: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Images that it works on."""
+    pace: Mapped[dict[str, float]] = mapped_column(JSON, default=dict, server_default="{}")
+    """Model name to measured seconds per image, of those that it worked on lately."""
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -29,7 +29,7 @@ def _row(name: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, tuple):
-        value = ",".join(value)
+        value = ",".join(map(str, value))
     return f"`{value}`" if value not in ("", {}) else "empty"
 
 

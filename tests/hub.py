@@ -13,7 +13,7 @@ COMMIT = "c0ffee" * 6 + "c0ff"
 
 
 @contextmanager
-def serving(repositories: dict[str, Path]) -> Iterator[str]:
+def serving(repositories: dict[str, Path], *, port: int = 0) -> Iterator[str]:
     """Address of a hub that has these repositories, each at one commit."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def serving(repositories: dict[str, Path]) -> Iterator[str]:
             if with_body:
                 self.wfile.write(data)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

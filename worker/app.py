@@ -48,6 +48,7 @@ def _prepare(sender: Any = None, **_: Any) -> None:
     logs.configure(load().log_level)  # Celery sets up logging later than this
     with _vital():
         runtime.build(load(), name=str(getattr(sender, "hostname", "worker")))
+        runtime.current().prepare()  # the first messages come before Celery says `worker_ready`
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

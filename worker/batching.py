@@ -43,7 +43,8 @@ class Batcher(Generic[Item, Result]):
     `run` takes the group and a list and returns a list of the same length and order. When it
     raises `out_of_memory`, the batch is halved, and later batches are no larger than what worked.
     When it raises anything else, each item runs again by itself, so that only the one at fault
-    fails. Items submitted `alone` never share a batch.
+    fails. Items submitted `alone` never share a batch. One whose future is canceled while it
+    waits is not run.
     """
 
     def __init__(
@@ -113,6 +114,9 @@ class Batcher(Generic[Item, Result]):
             self._arrived.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
+            self._waiting = deque(e for e in self._waiting if not _withdrawn(e))
+            if not self._waiting:
+                return []
             first = self._waiting[0]
             fitting = [e for e in self._waiting if _together(first, e)][: self._limit]
             chosen = set(map(id, fitting))
@@ -148,6 +152,11 @@ class Batcher(Generic[Item, Result]):
         else:
             for entry in batch:
                 self._attempt([entry])
+
+
+def _withdrawn(entry: "_Entry[Item, Result]") -> bool:
+    """Whether its future was canceled, which is then told to those who wait for it."""
+    return entry.future.cancelled() and not entry.future.set_running_or_notify_cancel()
 
 
 def _together(first: "_Entry[Item, Result]", other: "_Entry[Item, Result]") -> bool:

@@ -1,25 +1,53 @@
-"""A Celery consumer that outlives a broker restart.
+"""A Celery consumer that outlives a broker restart, and messages that nobody should have sent.
 
 Celery 5.7.0 closes the broken connection while acks are in flight; closing restores unacked
 messages through a channel that is gone, raises `AttributeError`, and the worker exits with code 1.
 Here that error counts as what it is: a lost connection.
+
+A message of another shape than Celery's makes it raise what it does not catch: the worker exits,
+the message returns to the queue, and the next worker exits too. Here it is refused. What is no
+message at all, in the list of Redis, is taken from it and costs a connection.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What the transport raises over bytes that are no message; the first also over a connection."""
+
 
 class SafeConsumer(Consumer):  # type: ignore[misc] # celery has no types
-    """`Consumer` that drops a dead connection instead of dying with it."""
+    """`Consumer` that drops a dead connection, or a bad message, instead of dying with it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        known: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
-        self.connection_errors = (*known, AttributeError)
+        self._lost: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
+        self.connection_errors = (*self._lost, *UNREADABLE)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Celery's handler; what it cannot make sense of is refused."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def handle_or_refuse(message: Any) -> None:
+            try:
+                handle(message)
+            except self._lost:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the message is at fault
+                log.error(
+                    "A message that makes no sense was refused (%s: %.200s).",
+                    type(error).__name__,
+                    error,
+                    extra={"action": "message_refused"},
+                )
+                message.reject_log_error(log, self.connection_errors)
+
+        return handle_or_refuse
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """Log the loss, then let the restart of the blueprint make a new connection."""

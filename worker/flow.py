@@ -6,22 +6,29 @@ No database is touched here: what became of an image is told, and stored by the 
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.blobs import BlobStore
 from captioner.database import Database
-from captioner.errors import CaptionerError, CaptionFailed, DecoderUnavailable, ShuttingDown
+from captioner.errors import (
+    CaptionerError,
+    CaptionFailed,
+    DecoderUnavailable,
+    PictureMissing,
+    ShuttingDown,
+)
 from captioner.settings import Settings
 from captioner.wakeups import Herald
 from captioner.work import Claim, Outcome, Timings
 from worker.batching import Done
 from worker.decode_pool import DecodePool
-from worker.engines.house import EngineHouse, Resident
+from worker.engines.house import EngineHouse, Resident, Wish
 from worker.engines.protocol import Caption
-from worker.leases import HeldClaims
+from worker.leases import Halt, HeldClaims
+from worker.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +46,14 @@ class Parts:
     held: HeldClaims
     draining: threading.Event
     worker: str
+    pace: Pace = field(default_factory=Pace)
 
 
 class Flow:
-    """The images of one message on their way through decoding and captioning."""
+    """The images of one message on their way through decoding and captioning.
+
+    One whose halt is done is through as soon as no work on it goes on: at once while it waits.
+    """
 
     def __init__(self, parts: Parts, resident: Resident, claims: Sequence[Claim]) -> None:
         self._parts = parts
@@ -50,18 +61,35 @@ class Flow:
         self._to_start = deque(claims)
         self._decoding: dict[Future[Any], Claim] = {}
         self._captioning: dict[Future[Any], tuple[Claim, float]] = {}
+        self._halts: dict[Claim, Halt] = {claim: parts.held.halt_of(claim) for claim in claims}
 
     def advance(self) -> list[Outcome]:
         """Wait until at least one image is through, and say what became of it; empty at the end."""
         outcomes: list[Outcome] = []
         while not outcomes and (self._to_start or self._decoding or self._captioning):
-            outcomes += self._start()
+            calls = [halt for halt in self._halts.values() if not halt.done()]  # before looking
+            outcomes += self._halted() + self._start()
             if outcomes:
                 break
-            done, _ = wait([*self._decoding, *self._captioning], return_when=FIRST_COMPLETED)
-            for future in done:
+            under_way = [*self._decoding, *self._captioning]
+            done, _ = wait([*under_way, *calls], return_when=FIRST_COMPLETED)
+            for future in done.intersection(under_way):
                 outcomes += self._step(future)
+        for outcome in outcomes:
+            self._halts.pop(outcome.claim, None)
         return outcomes
+
+    def _halted(self) -> list[Outcome]:
+        """Take out those that are halted, and that nobody has begun to work on."""
+        stopped = {claim: halt for claim, halt in self._halts.items() if halt.done()}
+        if not stopped:
+            return []
+        out = [claim for claim in self._to_start if claim in stopped]
+        self._to_start = deque(claim for claim in self._to_start if claim not in stopped)
+        out += [self._decoding.pop(f) for f in _withdrawn(self._decoding, stopped)]
+        for future in _withdrawn({f: c for f, (c, _) in self._captioning.items()}, stopped):
+            out.append(self._captioning.pop(future)[0])
+        return [Outcome(claim, error=stopped[claim].result()) for claim in out]
 
     def _start(self) -> list[Outcome]:
         # A few at a time: each message in flight holds that many files in memory, not all.
@@ -71,6 +99,8 @@ class Flow:
             try:
                 if self._parts.draining.is_set():
                     raise ShuttingDown("This worker is draining.")
+                if claim.blob_sha256 is None:
+                    raise PictureMissing("The picture was never stored.")
                 data = self._parts.blobs.get(claim.blob_sha256)
                 size = self._resident.engine.image_size
                 self._decoding[self._parts.decoders.submit(data, size=size)] = claim
@@ -92,25 +122,38 @@ class Flow:
         except Exception as error:
             log.error("The decode pool failed.", exc_info=error, extra={"action": "decode_failed"})
             return [Outcome(claim, error=DecoderUnavailable(f"{type(error).__name__}."))]
+        halt = self._halts[claim]
+        if halt.done():
+            return [Outcome(claim, error=halt.result(), timings=Timings(picture.decode_ms))]
         waiting = self._resident.batcher.submit(
-            picture.pixels, group=claim.prompt, alone=claim.alone
+            Wish(picture.pixels, halt), group=claim.prompt, alone=claim.alone
         )
         self._captioning[waiting] = (claim, picture.decode_ms)
         return []
 
-    def _captioned(self, claim: Claim, decode_ms: float, future: Future[Done[Caption]]) -> Outcome:
+    def _captioned(
+        self, claim: Claim, decode_ms: float, future: Future[Done[Caption | None]]
+    ) -> Outcome:
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's
             return Outcome(claim, error=_named(error), timings=Timings(decode_ms))
+        timings = Timings(decode_ms, done.wait_ms, done.run_ms, done.batch_size)
+        if done.result is None:
+            return Outcome(claim, error=self._halts[claim].result(), timings=timings)
         text = done.result.text
         return Outcome(
             claim,
             caption=text or None,
             error=None if text else CaptionFailed("The model gave an empty caption."),
             model_revision=self._resident.engine.revision,
-            timings=Timings(decode_ms, done.wait_ms, done.run_ms),
+            timings=timings,
         )
+
+
+def _withdrawn(futures: Mapping[Future[Any], Claim], claims: Container[Claim]) -> list[Future[Any]]:
+    """Cancel the futures of these claims. Returns those that had not begun to run."""
+    return [future for future, claim in futures.items() if claim in claims and future.cancel()]
 
 
 def _named(error: Exception) -> CaptionerError:

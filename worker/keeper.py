@@ -1,11 +1,14 @@
 """The quiet threads of a worker: it says that it lives, renews leases, and looks for lost work."""
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy import delete
+from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from captioner import jobs
@@ -16,6 +19,7 @@ from captioner.settings import Settings
 from models import Worker
 from worker.engines.house import EngineHouse
 from worker.leases import HeldClaims
+from worker.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,8 @@ class Registration:
         database: Database,
         house: EngineHouse,
         held: HeldClaims,
+        draining: threading.Event,
+        pace: Pace,
         name: str,
     ) -> None:
         self._id: UUID = uuid7()
@@ -75,20 +81,35 @@ class Registration:
         self._database = database
         self._house = house
         self._held = held
+        self._draining = draining
+        self._pace = pace
         self._name = name
+        self._one_at_a_time = threading.Lock()
 
     def beat(self) -> None:
         """Give a sign of life, say how the models are, and renew the leases that are held."""
-        with self._database.write() as session:
-            row = session.get(Worker, self._id)
-            if row is None:
-                session.execute(delete(Worker).where(Worker.heartbeat_at < now_plus(-FORGOTTEN_S)))
-                row = Worker(id=self._id, name=self._name, started_at=now())
-                session.add(row)
-            row.device = self._house.placement.name
+        with self._one_at_a_time, self._database.write() as session:
+            held = self._held.all()
+            row = session.get(Worker, self._id) or self._enter(session)
+            row.device = self._house.device
             row.models = self._house.states()
+            row.draining = self._draining.is_set()
+            row.held = len(held)
+            row.pace = self._pace.measured()
             row.heartbeat_at = now()
-            jobs.renew(session, self._held.all(), lease_s=self._settings.lease_s)
+            jobs.renew(session, held, lease_s=self._settings.lease_s)
+
+    def _enter(self, session: Session) -> Worker:
+        session.execute(delete(Worker).where(Worker.heartbeat_at < now_plus(-FORGOTTEN_S)))
+        row = Worker(
+            id=self._id,
+            name=self._name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=now(),
+        )
+        session.add(row)
+        return row
 
     def end(self) -> None:
         """Leave: the row goes, so that nobody counts on this process."""

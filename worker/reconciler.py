@@ -6,17 +6,25 @@ marks, another does not see.
 """
 
 import logging
+import time
 
 from captioner import dispatch, jobs
 from captioner.broker import Publisher
 from captioner.database import Database
+from captioner.errors import DatabaseUnavailable
 from captioner.settings import Settings
 from captioner.wakeups import Herald
 
 log = logging.getLogger(__name__)
 
-STALE_S = 30.0
-"""Age at which a message counts as lost, once its queue is empty."""
+STALE_S = 5.0
+"""Age at which a message counts as lost, once its queue is empty.
+
+Any message serves any image, so one that was lost is missed by whichever image is last in line:
+when the queue is empty and images wait, messages are missing.
+"""
+AGAIN_STALE_S = 30.0
+"""That age for an image that lost an attempt: its message waits for its turn in a worker."""
 STALE_IN_BACKLOG_S = 300.0
 """That age while others still wait in the queue, where a message may be as old and well."""
 LIMIT = 5_000
@@ -33,12 +41,28 @@ class Reconciler:
         self._database = database
         self._publisher = publisher
         self._herald = herald
+        self._patient_until = 0.0
 
     def look(self) -> int:
         """Take back expired leases and publish what no message carries. Returns messages sent."""
+        try:
+            return self._look()
+        except DatabaseUnavailable:
+            # Once it is back, those who live first renew what ran out meanwhile.
+            settings = self._settings
+            grace_s = settings.reconcile_s + 2 * settings.heartbeat_s
+            self._patient_until = time.monotonic() + grace_s
+            raise
+
+    def _look(self) -> int:
+        changed = {}
+        if time.monotonic() >= self._patient_until:
+            with self._database.write() as session:
+                changed = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
         with self._database.write() as session:
-            ended = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
-        self._herald.announce(ended)
+            jobs.adopt(session)
+            changed |= jobs.expire_due(session) | jobs.stop_left(session)
+        self._herald.announce(changed)
         sent = 0
         for model in self._settings.served_models:
             sent += self._republish(model)
@@ -51,6 +75,7 @@ class Reconciler:
                 session,
                 models=[model],
                 stale_s=STALE_S if empty else STALE_IN_BACKLOG_S,
+                again_stale_s=AGAIN_STALE_S if empty else STALE_IN_BACKLOG_S,
                 limit=LIMIT,
                 size=self._settings.message_images,
             )

@@ -1,27 +1,36 @@
 """The composition root of a worker: built when Celery says so, never at import.
 
 `worker.pipeline` and the engines are imported inside `build`, as Flower imports the task module
-too and has no use for torch.
+too and has no use for them.
 """
 
 import logging
 import threading
-from typing import TYPE_CHECKING
 
-from captioner import dispatch
+from captioner import dispatch, jobs
 from captioner.blobs import BlobStore
-from captioner.broker import Publisher, celery_app
+from captioner.broker import Publisher, sending_app
+from captioner.cleaning import Cleaner
 from captioner.database import Database
 from captioner.images import ImageLimits
+from captioner.outbound.client import Outbound
+from captioner.retention import Retention
 from captioner.settings import Settings
 from captioner.wakeups import Herald, connect
+from captioner.webhooks.sender import Sender
 from captioner.work import Parcel
+from worker.ending import end_within
+from worker.halting import LOOK_S
+from worker.keeper import safely
 from worker.watchdog import watch
 
-if TYPE_CHECKING:
-    pass
-
 log = logging.getLogger(__name__)
+
+ANSWER_S = 15.0
+"""How long a worker lets the database be silent: nobody waits on the line."""
+
+WEBHOOKS_S = 1.0
+"""Seconds between two looks for webhooks that are due: one small query when there are none."""
 
 
 class Runtime:
@@ -29,74 +38,115 @@ class Runtime:
 
     def __init__(self, settings: Settings, *, name: str) -> None:
         from worker.decode_pool import DecodePool
-        from worker.engines.device import place
         from worker.engines.house import EngineHouse
+        from worker.fetching import Fetching
         from worker.flow import Parts
+        from worker.halting import Halting
         from worker.keeper import Keeper, Registration
         from worker.leases import HeldClaims
+        from worker.mailroom import Mailroom
+        from worker.pace import Pace
         from worker.pipeline import Pipeline
         from worker.reconciler import Reconciler
 
         self._settings = settings
-        self._database = Database(settings.database)
+        self._database = Database(settings.database, answer_s=ANSWER_S)
         draining = threading.Event()
-        held, herald = HeldClaims(), Herald(connect(settings.redis_url))
-        self._house = EngineHouse(settings, place(settings))
+        held, herald, pace = HeldClaims(), Herald(connect(settings.redis_url)), Pace()
+        self.house: EngineHouse = EngineHouse(settings)
         self._decoders = DecodePool(
             limits=ImageLimits.from_settings(settings),
             processes=settings.decode_processes,
             timeout_s=settings.decode_timeout_s,
             memory_bytes=settings.decode_memory_bytes,
         )
-        self._publisher = Publisher(celery_app(settings), on_failure=self._unpublished)
+        self._publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
         self._reconciler = Reconciler(settings, self._database, self._publisher, herald)
-        self._registration = Registration(settings, self._database, self._house, held, name)
+        blobs = BlobStore(settings.blobs)
+        self._cleaner = Cleaner(settings, self._database, blobs)
+        self._held, self._herald = held, herald
+        self._halting = Halting(self._database, held, herald)
+        self._registration = Registration(
+            settings, self._database, self.house, held, draining, pace, name
+        )
+        self.mailroom: Mailroom = Mailroom(
+            self._database,
+            Sender(
+                settings,
+                self._database,
+                Outbound.from_settings(settings),
+                when_delivered=Retention(self._database, blobs).delivered,
+            ),
+            self._publisher,
+            threads=settings.webhook_concurrency,
+        )
         self._keeper = Keeper()
         self.draining = draining
         """Set once new messages are to go back to the queue, and held images with them."""
-        self.pipeline: Pipeline = Pipeline(
-            Parts(
-                settings=settings,
-                database=self._database,
-                blobs=BlobStore(settings.blobs),
-                decoders=self._decoders,
-                house=self._house,
-                herald=herald,
-                held=held,
-                draining=draining,
-                worker=name,
-            )
+        parts = Parts(
+            settings=settings,
+            database=self._database,
+            blobs=blobs,
+            decoders=self._decoders,
+            house=self.house,
+            herald=herald,
+            held=held,
+            draining=draining,
+            worker=name,
+            pace=pace,
         )
+        self.pipeline: Pipeline = Pipeline(parts)
+        self.fetching: Fetching = Fetching(
+            parts, self._publisher, one_by_one=self.pipeline.one_by_one
+        )
+
+    def prepare(self) -> None:
+        """Start what the first message needs. Raises what kept it from starting."""
+        self._decoders.start()
 
     def start(self) -> None:
-        """Start the decoders, load the models, and begin the chores."""
+        """Load the models, and begin the chores."""
         settings = self._settings
-        self._decoders.start()
-        self._keeper.every(settings.heartbeat_s, self._house.load_all, name="loader")
+        self._keeper.every(settings.heartbeat_s, self.house.load_all, name="loader")
         self._keeper.every(settings.heartbeat_s, self._registration.beat, name="heartbeat")
         self._keeper.every(
-            settings.heartbeat_s,
-            lambda: watch(self._house.longest_run_s, hang_s=settings.hang_s),
+            min(settings.heartbeat_s, settings.hang_s / 2),
+            lambda: watch(self.house.longest_run_s, hang_s=settings.hang_s),
             name="watchdog",
         )
+        self._keeper.every(LOOK_S, self._halting.look, name="halting")
         self._keeper.every(settings.reconcile_s, self._reconciler.look, name="reconciler")
+        # A thread of its own: a slow picture store does not hold up the look for lost work.
+        self._keeper.every(settings.reconcile_s, self._cleaner.turn, name="cleaner")
+        self._keeper.every(WEBHOOKS_S, self.mailroom.publish_due, name="webhooks")
+        self._keeper.every(settings.reconcile_s, self.fetching.look, name="fetching")
 
     def drain(self) -> None:
-        """Finish the batches that run and hand back the rest. Returns at once."""
+        """Finish the batches that run and hand back the rest, in `drain_s`. Returns at once."""
+        if self.draining.is_set():
+            return
         self.draining.set()
         log.info("Draining: running batches end, other images are handed back.")
-        threading.Thread(target=self._house.close, name="drain", daemon=True).start()
+        end_within(self._settings.drain_s, self._hand_back)
+        for last, name in ((self.house.close, "drain"), (self._registration.beat, "farewell")):
+            threading.Thread(target=safely, args=(last, name), name=name, daemon=True).start()
 
     def close(self) -> None:
         """End every thread and child process."""
-        from worker.keeper import safely
-
+        self.fetching.close()
         self._keeper.close()
         safely(self._registration.end, "sign-off")
-        self._house.close()
+        self.mailroom.close()
+        self.house.close()
         self._decoders.close()
         self._publisher.close()
         self._database.close()
+
+    def _hand_back(self) -> None:
+        with self._database.write() as session:
+            changed = jobs.release(session, self._held.all())
+        self._herald.announce(changed)
+        self._registration.end()
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self._database.write() as session:

@@ -4,29 +4,50 @@ from uuid import UUID
 
 from celery.exceptions import Reject
 
-from captioner.broker import CAPTION_AGAIN_TASK, CAPTION_TASK
-from captioner.errors import DatabaseUnavailable
+from captioner.broker import CAPTION_AGAIN_TASK, CAPTION_TASK, WEBHOOK_TASK
+from captioner.errors import DatabaseUnavailable, ShuttingDown
 from worker import runtime
 from worker.app import app
 
+PAUSE_S = 1.0
+"""How long a message is kept from the other workers when this one cannot load its model."""
+
 
 @app.task(name=CAPTION_TASK)  # type: ignore[untyped-decorator] # celery has no types
-def caption(job_id: str, positions: list[int]) -> None:
-    """Caption those images of the job that are still free, none of which was tried before."""
-    _work(job_id, positions, again=False)
+def caption(job_id: str, positions: list[int], model: str) -> None:
+    """Caption as many images of the model as the message names: those that are next in line."""
+    _work(job_id, positions, model, again=False)
 
 
 @app.task(name=CAPTION_AGAIN_TASK)  # type: ignore[untyped-decorator] # celery has no types
-def caption_again(job_id: str, positions: list[int]) -> None:
-    """Caption images whose attempt was lost: one at a time in this process."""
-    _work(job_id, positions, again=True)
+def caption_again(job_id: str, positions: list[int], model: str) -> None:
+    """Caption these images, whose attempt was lost: one at a time in this process."""
+    _work(job_id, positions, model, again=True)
 
 
-def _work(job_id: str, positions: list[int], *, again: bool) -> None:
+def _work(job_id: str, positions: list[int], model: str, *, again: bool) -> None:
     worker = runtime.current()
     if worker.draining.is_set():
         raise Reject("this worker is draining", requeue=True)
     try:
-        worker.pipeline.run(UUID(job_id), [int(n) for n in positions], again=again)
-    except DatabaseUnavailable as error:
+        if worker.house.waits_for(model):
+            worker.draining.wait(PAUSE_S)
+            raise Reject("the model is not loaded yet", requeue=True)
+        if again:
+            named = [int(n) for n in positions]
+            worker.fetching.again(UUID(job_id), named, model=model)
+            worker.pipeline.run_again(UUID(job_id), named, model=model)
+        else:
+            worker.fetching.begin(model)
+            worker.pipeline.run(model, limit=len(positions))
+    except (DatabaseUnavailable, ShuttingDown) as error:
         raise Reject(error.detail, requeue=True) from error
+
+
+@app.task(name=WEBHOOK_TASK)  # type: ignore[untyped-decorator] # celery has no types
+def webhook(delivery_id: str) -> None:
+    """Make one attempt of a delivery, if it is due: in a thread of its own, not in this one."""
+    worker = runtime.current()
+    if worker.draining.is_set():
+        raise Reject("this worker is draining", requeue=True)
+    worker.mailroom.take(UUID(delivery_id))

@@ -3,16 +3,20 @@
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, after_this_request, jsonify, request
 from pydantic import BaseModel
 
 from api import parameters
 from api.bodies import read_submission
-from api.current import services
+from api.current import room, services
+from api.delivery import forget_when_sent
 from api.errors import STATUS, problem
-from api.schemas import Accepted, Finished, JobSummary, JobView, Urls, faults
+from api.finding import foresee, read
+from api.routes.events import accepted_stream, watch
+from api.schemas import Accepted, Finished, IndexedFault, JobSummary, JobView, Urls, faults
+from api.streams import MEDIA_TYPE
 from captioner import queries
-from captioner.errors import JobNotFound, TooManyWaiters
+from captioner.errors import Canceled, DeadlinePassed, ServiceError
 from captioner.queries import JobRead
 from models import JobState
 
@@ -23,7 +27,10 @@ blueprint = Blueprint("captions", __name__)
 def submit() -> Response:
     """Store a job and answer at once."""
     parameters.allow(request)
-    return _accepted(_submit())
+    job_id, state = _submit()
+    if MEDIA_TYPE in request.accept_mimetypes.values():
+        return accepted_stream(job_id, state)
+    return _accepted(job_id, state)
 
 
 @blueprint.get("/captionImage")
@@ -50,7 +57,9 @@ def listing() -> Response:
 def job(job_id: str) -> Response:
     """The whole job."""
     parameters.allow(request)
-    return jsonify(_body(JobView.whole(_read(_known_id(job_id)))))
+    found = read(job_id)
+    view = JobView.whole(found, foresee(found))
+    return forget_when_sent(jsonify(_body(view)), found.job)
 
 
 @blueprint.post("/captionImageBlocking")
@@ -58,52 +67,40 @@ def submit_and_wait() -> Response:
     """Store a job and wait: answers with its captions, or with the job if it takes longer."""
     parameters.allow(request, "timeout")
     wait_s = parameters.wait_s(request, services().settings)
-    job_id = _submit()
+    job_id, _ = _submit()
     try:
-        with services().waiting_room.place():
-            ended = services().waiting_room.wait(
-                job_id, is_final=lambda: _is_final(job_id), timeout_s=wait_s
-            )
-    except TooManyWaiters as error:
+        return _after_waiting(job_id, wait_s)
+    except ServiceError as error:  # the job exists all the same
         error.extra.update(id=str(job_id), urls=_body(Urls.of(job_id)))
         raise
-    if not ended:
-        return _accepted(job_id, msg="Job still running; look at its address.")
-    return _finished(_read(job_id))
 
 
-def _submit() -> UUID:
-    return services().intake.submit(read_submission(request, settings=services().settings))
+def _after_waiting(job_id: UUID, wait_s: float) -> Response:
+    with watch(job_id) as place:
+        seen = place.wait_for_end(timeout_s=wait_s)
+    if seen is not None and seen.final:
+        found = read(job_id)
+        return forget_when_sent(_finished(found), found.job)
+    state = (seen and seen.state) or JobState.QUEUED
+    return _accepted(job_id, state, msg="Job still running; look at its address.")
 
 
-def _is_final(job_id: UUID) -> bool:
-    with services().database.read() as session:
-        return queries.is_final(session, job_id)
+def _submit() -> tuple[UUID, JobState]:
+    """The job of the request, new or not. Raises `JobDeleted` for one that was, and is gone."""
+    with room().taken_for(request):
+        receipt = services().intake.submit(read_submission(request, settings=services().settings))
+    if not receipt.replayed:
+        return receipt.job_id, JobState.QUEUED
+    after_this_request(_mark_as_replayed)
+    return receipt.job_id, JobState(read(receipt.job_id).job.state)
 
 
-def _known_id(text: str) -> UUID:
-    try:
-        return parameters.job_id(text)
-    except Exception as error:
-        raise _not_found(text) from error
+def _mark_as_replayed(response: Response) -> Response:
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
 
 
-def _read(job_id: UUID) -> JobRead:
-    with services().database.read() as session:
-        read = queries.job(session, job_id)
-    if read is None:
-        raise _not_found(str(job_id))
-    return read
-
-
-def _not_found(text: str) -> JobNotFound:
-    return JobNotFound(f"There is no job with the id {text[:64]!r}.")
-
-
-def _accepted(job_id: UUID, *, msg: str = "Job Started!") -> Response:
-    status = JobState.QUEUED
-    if msg != "Job Started!":
-        status = JobState(_read(job_id).job.state)
+def _accepted(job_id: UUID, status: JobState, *, msg: str = "Job Started!") -> Response:
     urls = Urls.of(job_id)
     response = jsonify(_body(Accepted(id=job_id, msg=msg, status=status, urls=urls)))
     response.status_code = 202
@@ -114,9 +111,8 @@ def _accepted(job_id: UUID, *, msg: str = "Job Started!") -> Response:
 def _finished(read: JobRead) -> Response:
     """200 with what there is; a job without any caption is an error, never a success."""
     why, urls = faults(read), Urls.of(read.job.id)
-    if read.job.state == JobState.FAILED:
-        # Where one of several reasons is ours, the caller is not told that it was theirs.
-        first = max(why, key=lambda each: STATUS.get(each.code, 500) >= 500)
+    if read.job.succeeded_count == 0:
+        first = _reason(JobState(read.job.state), why)
         response = problem(
             first.code,
             status=STATUS.get(first.code, 500),
@@ -139,6 +135,16 @@ def _finished(read: JobRead) -> Response:
             )
         )
     )
+
+
+def _reason(state: JobState, why: list[IndexedFault]) -> IndexedFault:
+    """Which of the reasons the whole answer gives."""
+    code = {JobState.CANCELED: Canceled.code, JobState.EXPIRED: DeadlinePassed.code}.get(state)
+    for each in why:
+        if each.code == code:
+            return each
+    # Where one of several reasons is ours, the caller is not told that it was theirs.
+    return max(why, key=lambda each: STATUS.get(each.code, 500) >= 500)
 
 
 def _next_page(last: UUID) -> str:

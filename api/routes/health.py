@@ -17,8 +17,13 @@ def alive() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """200 when the database, the broker and a worker for the default model are there; else 503."""
+    """200 when database, broker and a worker for the default model are there; else 503.
+
+    Also 503 from a process that is about to end.
+    """
     reasons = reasons_not_ready(services())
+    if services().waiting_room.is_leaving():
+        reasons["api"] = "This process is about to end; ask again."
     response = jsonify(Ready(ready=not reasons, reasons=reasons).model_dump())
     if reasons:
         response.status_code = 503

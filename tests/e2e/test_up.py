@@ -85,6 +85,11 @@ class Home:
                 continue  # it ended meanwhile
         return found
 
+    def supervisor(self) -> int:
+        control = self.folder / "run" / "control"  # there when the folder's path is long
+        at = control if control.exists() else control.parent
+        return int((at / "supervisord.pid").read_text())
+
     def await_nothing_left(self, timeout_s: float = END_S) -> None:
         until(lambda: not self.processes(), what=f"end of {self.folder}", timeout_s=timeout_s)
 
@@ -153,9 +158,9 @@ def _is_seen_by_flower(running: Home, port: int) -> None:
         running.caption("purple-triangle.gif")  # one that Flower saw from its start
         until(lambda: client.get("/api/tasks").json(), what="task in Flower")
         for task in client.get("/api/tasks").json().values():
-            # nothing but a job's id and positions in it
+            # nothing but a job's id, positions in it, and its model
             assert re.fullmatch(r"\('[0-9a-f-]{36}', \[[0-9, ]*\]\)", task["args"]), task["args"]
-            assert task["kwargs"] == "{}"
+            assert task["kwargs"] == "{'model': 'scenes'}"
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
@@ -184,8 +189,7 @@ def test_kill_9_leaves_nothing_in_whatever_folder(tmp_path: Path) -> None:
 def test_the_end_of_the_supervisor_ends_everything(tmp_path: Path) -> None:
     with home(tmp_path / "d") as running:
         running.await_line("Waiting: (No worker|The model)")
-        pid = int((running.folder / "run" / "supervisord.pid").read_text())
-        os.kill(pid, signal.SIGKILL)
+        os.kill(running.supervisor(), signal.SIGKILL)
         assert running.process.wait(timeout=15) == 1, running.said
         assert "The supervisor of the parts has ended" in running.said
         running.await_nothing_left(timeout_s=5)
@@ -194,7 +198,7 @@ def test_the_end_of_the_supervisor_ends_everything(tmp_path: Path) -> None:
 def test_kill_9_of_everything_that_watches_leaves_nothing_either(tmp_path: Path) -> None:
     with home(tmp_path / "d") as running:
         running.await_ready()
-        os.kill(int((running.folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+        os.kill(running.supervisor(), signal.SIGKILL)
         running.process.kill()
 
         def parts() -> list[str]:

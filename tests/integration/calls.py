@@ -4,7 +4,7 @@ import httpx
 
 from tests.processes import until
 
-FINAL = ("succeeded", "partial", "failed")
+FINAL = ("succeeded", "partial", "failed", "canceled", "expired")
 
 
 def finished(http: httpx.Client, url: str) -> dict:

@@ -14,9 +14,10 @@ from captioner.clock import now
 from captioner.database import Database
 from captioner.errors import ImageTruncated
 from captioner.settings import Settings
-from captioner.work import Picture
+from captioner.work import Order, Picture
 from models import Blob
 from tests import processes, stacks
+from tests.integration.rows import model_of
 
 SHA = "a" * 64
 
@@ -64,10 +65,11 @@ def http(service: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def make(database: Database) -> Callable[..., UUID]:
-    """A job with so many images, of which some are refused."""
+    """A job with so many images, of which some are refused; of a model of its own, or this one."""
 
-    def made(images: int, *, refused: int = 0) -> UUID:
+    def made(images: int, *, refused: int = 0, model: str | None = None, **order: object) -> UUID:
         job_id = uuid7()
+        of = model or model_of(job_id)
         pictures = [Picture(f"{n}.png", SHA) for n in range(images - refused)]
         pictures += [Picture("bad", None, ImageTruncated("cut"))] * refused
         with database.write() as session:
@@ -82,7 +84,7 @@ def make(database: Database) -> Callable[..., UUID]:
                         created_at=now(),
                     )
                 )
-            jobs.create(session, job_id=job_id, model="scenes", prompt=None, pictures=pictures)
+            jobs.create(session, Order(job_id, of, **order), pictures=pictures)
         return job_id
 
     return made

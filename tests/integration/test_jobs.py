@@ -4,12 +4,13 @@ import threading
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from uuid_utils.compat import uuid7
 
 from captioner import jobs, queries
-from captioner.errors import CaptionFailed, ImageTruncated
-from captioner.work import Claim, Outcome, Picture
-from models import ImageState, JobState
+from captioner.errors import CaptionFailed, ImageTruncated, JobFinal
+from captioner.work import Claim, Order, Outcome, Picture
+from models import ImageState, JobImage, JobState
 from tests.integration.rows import claim, expire, state
 
 
@@ -20,10 +21,12 @@ def test_a_job_runs_when_claimed_and_ends_when_its_last_image_does(database, mak
         first, second = claim(session, job_id, 0, 1)
     assert state(database, job_id) == JobState.RUNNING
     with database.write() as session:
-        assert jobs.finish(session, [Outcome(first, caption="one")]) == []
+        assert jobs.finish(session, [Outcome(first, caption="one")]) == {job_id: JobState.RUNNING}
     assert state(database, job_id) == JobState.RUNNING
     with database.write() as session:
-        assert jobs.finish(session, [Outcome(second, caption="two")]) == [job_id]
+        assert jobs.finish(session, [Outcome(second, caption="two")]) == {
+            job_id: JobState.SUCCEEDED
+        }
     assert state(database, job_id) == JobState.SUCCEEDED
 
 
@@ -70,8 +73,8 @@ def test_a_late_result_changes_nothing(database, make) -> None:
         assert quick.attempt == 2
         assert quick.alone
         jobs.finish(session, [Outcome(quick, caption="right")])
-        assert jobs.finish(session, [Outcome(slow, caption="late")]) == []
-        assert jobs.finish(session, [Outcome(quick, caption="twice")]) == []
+        assert jobs.finish(session, [Outcome(slow, caption="late")]) == {}
+        assert jobs.finish(session, [Outcome(quick, caption="twice")]) == {}
     with database.read() as session:
         read = queries.job(session, job_id)
         assert read is not None
@@ -83,12 +86,12 @@ def test_an_image_whose_workers_die_is_given_up_in_the_end(database, make) -> No
     job_id = make(1)
     for attempt in range(3):
         with database.write() as session:
-            assert jobs.take_back_expired(session, max_attempts=3) == []
+            assert jobs.take_back_expired(session, max_attempts=3).get(job_id) is None
             assert len(claim(session, job_id, 0, again=attempt > 0)) == 1
         expire(database, job_id)
     with database.write() as session:
         assert claim(session, job_id, 0, again=True) == []
-        assert jobs.take_back_expired(session, max_attempts=3) == [job_id]
+        assert jobs.take_back_expired(session, max_attempts=3)[job_id] == JobState.FAILED
     with database.read() as session:
         read = queries.job(session, job_id)
         assert read is not None
@@ -121,7 +124,8 @@ def test_workers_that_finish_at_once_lose_no_count(database, make) -> None:
         gate.wait()
         for one in mine:
             with database.write() as session:
-                ended.extend(jobs.finish(session, [Outcome(one, caption="x")]))
+                changed = jobs.finish(session, [Outcome(one, caption="x")])
+                ended.extend(known for known, now in changed.items() if now.final)
 
     threads = [threading.Thread(target=finish, args=(claims[n::8],)) for n in range(8)]
     for thread in threads:
@@ -136,9 +140,7 @@ def test_a_job_without_a_usable_picture_is_refused(database) -> None:
     with pytest.raises(ValueError, match="at least one picture"), database.write() as session:
         jobs.create(
             session,
-            job_id=uuid7(),
-            model="scenes",
-            prompt=None,
+            Order(uuid7(), "scenes"),
             pictures=[Picture(None, None, ImageTruncated("cut"))],
         )
 
@@ -150,7 +152,7 @@ def test_fewer_attempts_than_before_leave_no_image_behind(database, make) -> Non
     expire(database, job_id)
     with database.write() as session:
         jobs.take_back_expired(session, max_attempts=3)
-        assert jobs.take_back_expired(session, max_attempts=1) == [job_id]
+        assert jobs.take_back_expired(session, max_attempts=1)[job_id] == JobState.FAILED
     assert state(database, job_id) == JobState.FAILED
 
 
@@ -197,3 +199,24 @@ def test_taking_back_and_finishing_at_once_do_not_block_each_other(database, mak
         read = queries.job(session, job_id)
         assert read is not None
         assert read.job.succeeded_count + read.job.failed_count == 64
+
+
+def test_a_job_that_is_done_cannot_be_canceled(database, make) -> None:
+    job_id = make(1)
+    with database.write() as session:
+        (held,) = claim(session, job_id, 0)
+        jobs.finish(session, [Outcome(held, caption="done")])
+    with pytest.raises(JobFinal, match="succeeded already"), database.write() as session:
+        jobs.cancel(session, job_id)
+
+
+def test_a_retry_forgives_the_lost_attempts(database, make) -> None:
+    job_id = make(1)
+    with database.write() as session:
+        of_job = update(JobImage).where(JobImage.job_id == job_id)
+        session.execute(of_job.values(lost=3, state=ImageState.QUEUED))
+        jobs.take_back_expired(session, max_attempts=3)
+    with database.write() as session:
+        assert jobs.retry(session, job_id) == [0]
+        (again,) = claim(session, job_id, 0)
+    assert not again.alone

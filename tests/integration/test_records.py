@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Engine, inspect
+from sqlalchemy import CheckConstraint, Engine, inspect, text
 
 from captioner import schema
 from captioner.database import Database
@@ -86,10 +86,38 @@ def test_migrations_go_up_down_to_nothing_and_up_again(empty: Settings) -> None:
     assert tables(empty) == {"alembic_version"}
     assert schema.current(empty) is None
     schema.upgrade(empty)
-    assert schema.current(empty) == "0001"
+    assert schema.current(empty) == "0003"
     database = Database(empty.database)
     try:
         assert differences(database) == []
         assert checks(database.engine) == recorded_checks()
+    finally:
+        database.close()
+
+
+def test_the_images_of_a_job_are_still_there_after_each_migration(empty: Settings) -> None:
+    schema.upgrade(empty, "0001")
+    database = Database(empty.database)
+    try:
+        with database.write() as session:
+            session.execute(
+                text(
+                    "INSERT INTO jobs (id, state, model, image_count, succeeded_count,"
+                    " failed_count, created_at) VALUES"
+                    " ('0193ab00000070008000000000000001', 'succeeded', 'm', 1, 1, 0, :at)"
+                ),
+                {"at": "2026-01-01 00:00:00+00:00"},
+            )
+            session.execute(
+                text(
+                    "INSERT INTO job_images (job_id, position, state, caption, attempt, cached)"
+                    " VALUES ('0193ab00000070008000000000000001', 0, 'succeeded', 'a', 1, false)"
+                )
+            )
+        schema.upgrade(empty)
+        schema.downgrade(empty, "0001")
+        schema.upgrade(empty)
+        with database.read() as session:
+            assert session.scalar(text("SELECT caption FROM job_images")) == "a"
     finally:
         database.close()

@@ -22,7 +22,13 @@ def test_a_json_job_is_answered_at_once_and_captioned(http) -> None:
     assert job["status"] == "succeeded"
     assert job["model"] == "scenes"
     assert job["result"] == [scene.caption]
-    assert job["counts"] == {"total": 1, "succeeded": 1, "failed": 0, "unfinished": 0}
+    assert job["counts"] == {
+        "total": 1,
+        "succeeded": 1,
+        "failed": 0,
+        "canceled": 0,
+        "unfinished": 0,
+    }
     image = job["images"][0]
     assert image["status"] == "succeeded"
     assert image["caption"] == scene.caption
@@ -153,9 +159,16 @@ def test_the_openapi_document_is_valid_and_names_every_route(http) -> None:
     assert set(document["paths"]) == {
         "/captionImage",
         "/captionImage/{id}",
+        "/captionImage/{id}/cancel",
+        "/captionImage/{id}/events",
+        "/captionImage/{id}/retry",
+        "/captionImage/{id}/webhooks",
+        "/captionImage/{id}/webhooks/{delivery}/replay",
         "/captionImageBlocking",
         "/healthz",
+        "/metrics",
         "/readyz",
+        "/workers",
     }
 
 

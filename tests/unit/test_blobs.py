@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -254,3 +255,27 @@ def test_s3_without_keys_the_store_is_away_and_says_why(
     store = BlobStore(f"s3://{BUCKET}")
     with pytest.raises(StorageUnavailable, match="NoCredentialsError"):
         store.put(b"picture")
+
+
+def a_blob_goes_and_may_come_again(store: BlobStore) -> None:
+    gone, kept = store.put(b"gone"), store.put(b"kept")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert store.old(gone[:2], before=later) == [gone]
+    assert store.old(gone[:2], before=later - timedelta(hours=2)) == []
+    store.remove(gone)
+    store.remove(gone)
+    assert store.lacking([gone, kept]) == [gone]
+    assert store.old(gone[:2], before=later) == []
+    with pytest.raises(PictureMissing):
+        store.get(gone)
+    assert store.put(b"gone") == gone
+    assert store.lacking([gone, kept]) == []
+    assert store.get(gone) == b"gone"
+
+
+def test_a_blob_that_was_removed_may_come_again(tmp_path: Path) -> None:
+    a_blob_goes_and_may_come_again(on_disk(tmp_path / "not" / "there" / "yet"))
+
+
+def test_s3_a_blob_that_was_removed_may_come_again(endpoint: str) -> None:
+    a_blob_goes_and_may_come_again(BlobStore(f"s3://{BUCKET}/prefix"))

@@ -6,11 +6,14 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from api.errors import HTTP_CODES, STATUS
 from api.openapi import document
-from captioner import errors
+from captioner import errors, metrics, schema
 from captioner.catalog import BUILT_IN
+from captioner.database import Database
+from captioner.settings import Settings
 from cli.main import COMMANDS, main
 from scripts import docs_settings
 
@@ -19,6 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_BY_PEOPLE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+METHODS = ("GET ", "POST ", "DELETE ")
 ROUTES_OF_THE_DESCRIPTION = {"/docs", "/openapi.json"}
 
 
@@ -79,21 +83,37 @@ def test_every_route_is_documented_and_no_other() -> None:
         for method in item
         if method in ("get", "post", "put", "patch", "delete")
     }
-    written = {row for row in table_rows("reference/routes.md") if row.startswith(("GET", "POST"))}
+    written = {row for row in table_rows("reference/routes.md") if row.startswith(METHODS)}
 
     assert {route for route in written if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION} == {
         route for route in described if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION
     }
 
 
+def test_every_metric_is_documented_with_its_labels_and_no_other(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    schema.upgrade(settings)
+    database = Database(settings.database)
+    told = text_string_to_metric_families(metrics.text(settings, database).decode())
+    names = {family.name: family for family in told}
+    database.close()
+    written = table_rows("reference/metrics.md")
+
+    assert set(written) == set(names)
+    for name, family in names.items():
+        labels = {label for sample in family.samples for label in sample.labels}
+        assert all(f"`{label}`" in written[name][0] for label in labels)
+
+
 def test_every_command_is_documented_and_no_other() -> None:
     assert set(table_rows("reference/commands.md")) == {f"captioner {name}" for name in COMMANDS}
 
 
-def test_every_step_of_captioner_db_is_documented() -> None:
-    group = main.get_command(click.Context(main), "db")
+@pytest.mark.parametrize("name", ["db", "jobs"])
+def test_every_command_of_a_group_is_documented(name: str) -> None:
+    group = main.get_command(click.Context(main), name)
     assert isinstance(group, click.Group)
-    row = " ".join(table_rows("reference/commands.md")["captioner db"])
+    row = " ".join(table_rows("reference/commands.md")[f"captioner {name}"])
 
     assert [name for name in group.commands if f"`{name}`" not in row] == []
 

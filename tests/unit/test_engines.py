@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from captioner.catalog import SCENES_FOLDER
-from captioner.errors import ModelUnavailable
+from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.images import fit
 from captioner.settings import Settings
 from scripts.scenes import draw
@@ -90,11 +90,14 @@ def test_a_missing_folder_is_unavailable_with_its_name() -> None:
         load("no/such/folder")
 
 
-def test_weights_cut_short_are_unavailable(folder: Path) -> None:
+def test_weights_cut_short_are_unavailable_until_they_are_whole(folder: Path) -> None:
     weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelUnavailable):
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    with pytest.raises(ModelNotReady):
         load(folder)
+    weights.write_bytes(whole)
+    assert load(folder)
 
 
 def test_weights_that_lack_a_part_are_unavailable_not_noise(folder: Path) -> None:
@@ -103,8 +106,9 @@ def test_weights_that_lack_a_part_are_unavailable_not_noise(folder: Path) -> Non
     tensors = load_file(folder / "model.safetensors")
     tensors.pop(next(name for name in tensors if "vision_model.encoder.layers.0" in name))
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match="lack"):
+    with pytest.raises(ModelUnavailable, match="lack") as raised:
         load(folder)
+    assert not raised.value.retryable
 
 
 def test_another_architecture_is_refused_by_name(folder: Path) -> None:

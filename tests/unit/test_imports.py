@@ -18,7 +18,7 @@ def loaded_after(code: str) -> set[str]:
     ("code", "forbidden"),
     [
         ("from api.app import create_app; create_app()", {"torch", "transformers", "worker"}),
-        ("import worker.pipeline", {"flask", "api"}),
+        ("import worker.pipeline", {"flask", "api", "torch", "transformers"}),
         ("import worker.app, worker.tasks", {"torch", "transformers", "flask", "api"}),
         ("import captioner.services", {"torch", "transformers", "flask", "worker", "api"}),
         ("import models", {"captioner", "flask", "celery", "torch"}),

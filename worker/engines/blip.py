@@ -15,12 +15,17 @@ from transformers import (
     AutoTokenizer,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
+    StoppingCriteria,
+    StoppingCriteriaList,
 )
 from transformers.utils.logging import disable_progress_bar
 
-from captioner.errors import ModelUnavailable
-from worker.engines.device import Placement
-from worker.engines.protocol import Caption, Pixels
+from captioner.catalog import ModelEntry
+from captioner.errors import ModelNotReady, ModelUnavailable
+from captioner.settings import Settings
+from worker.engines.device import Placement, place
+from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.trouble import may_pass
 from worker.engines.weights import fetch
 
 
@@ -56,9 +61,19 @@ class BlipEngine:
         """The commit of the hub repository, or a hash of the local weights."""
         return self._revision
 
+    @property
+    def out_of_memory(self) -> tuple[type[BaseException], ...]:
+        """PyTorch's own exception on a GPU, Python's in main memory."""
+        return (MemoryError, torch.OutOfMemoryError)
+
     @torch.inference_mode()
-    def caption(self, pictures: Sequence[Pixels], *, prompt: str | None) -> list[Caption]:
-        """One caption per picture. A prompt is the caption's beginning, and part of the answer."""
+    def caption(
+        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+    ) -> list[Caption | None]:
+        """One caption per picture. A prompt is the caption's beginning, and part of the answer.
+
+        After each token it is asked which captions are `stopped`; those end there, as `None`.
+        """
         inputs: dict[str, Any] = {"pixel_values": self._pixel_values(pictures)}
         if prompt:
             # A prompt is words: what looks like a special token in it is not one.
@@ -67,10 +82,20 @@ class BlipEngine:
             )
             inputs["input_ids"] = text.input_ids.to(self._placement.device)
             inputs["attention_mask"] = text.attention_mask.to(self._placement.device)
+        cut = _Cut(stopped, rows=len(pictures), end=self._end) if stopped else None
         rows = self._model.generate(
-            **inputs, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1
-        )
-        return [self._read(row) for row in rows.tolist()]
+            **inputs,
+            max_new_tokens=self._max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            stopping_criteria=StoppingCriteriaList([cut] if cut else []),
+        ).tolist()
+        return [None if cut and cut.rows[n] else self._read(row) for n, row in enumerate(rows)]
+
+    @property
+    def _end(self) -> int:
+        token: int = self._model.config.text_config.sep_token_id
+        return token
 
     def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
@@ -81,18 +106,62 @@ class BlipEngine:
         return tensor
 
     def _read(self, row: list[int]) -> Caption:
-        end = self._model.config.text_config.sep_token_id
+        end = self._end
         tokens = row[: row.index(end) + 1] if end in row else row  # what follows is padding
         return Caption(
             self._tokenizer.decode(tokens, skip_special_tokens=True).strip(), tuple(tokens)
         )
 
 
+class _Cut(StoppingCriteria):
+    """Ends the rows that are stopped; the others go on as if alone. Asked after each token."""
+
+    def __init__(self, stopped: Stopped, *, rows: int, end: int) -> None:
+        self.rows = [False] * rows
+        """Those that were ended before they had come to their own end."""
+        self._stopped = stopped
+        self._end = end
+
+    def __call__(
+        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any
+    ) -> torch.Tensor:
+        del scores
+        for row, stopped in enumerate(self._stopped()):
+            if stopped and not self.rows[row]:
+                self.rows[row] = self._end not in input_ids[row].tolist()
+        return torch.tensor(self.rows, dtype=torch.bool, device=input_ids.device)
+
+
+class BlipMaker:
+    """Makes BLIP engines on the device that the settings name, as `kinds.Maker` asks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._placement = place(settings)
+
+    @property
+    def device(self) -> str:
+        """Device and number format."""
+        return self._placement.name
+
+    def make(self, entry: ModelEntry) -> BlipEngine:
+        """The engine of a model, loaded and warm. Raises `ModelUnavailable` with the cause."""
+        engine = load(
+            entry.source,
+            revision=self._settings.model_revision,
+            placement=self._placement,
+            max_new_tokens=self._settings.max_new_tokens,
+        )
+        warm_up(engine)
+        return engine
+
+
 def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> BlipEngine:
     """Load BLIP from a hub id or a folder in the hub's format.
 
     Nothing in the repository is executed: weights are safetensors, or pickles read through
-    `weights_only`, and remote code is refused. Raises `ModelUnavailable` with the cause.
+    `weights_only`, and remote code is refused. Raises `ModelUnavailable` with the cause:
+    `ModelNotReady` where the machine or a damaged file is at fault.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -103,7 +172,8 @@ def load(source: str, *, revision: str, placement: Placement, max_new_tokens: in
     except ModelUnavailable:
         raise
     except Exception as error:
-        raise ModelUnavailable(_cause(source, error)) from error
+        kind = ModelNotReady if may_pass(error) else ModelUnavailable
+        raise kind(_cause(source, error)) from error
     return BlipEngine(
         model,
         tokenizer,

@@ -3,17 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-
-import torch
+from typing import Any
 
 from captioner import catalog
 from captioner.errors import ModelUnavailable, ShuttingDown
 from captioner.settings import Settings
 from worker.batching import Batcher
-from worker.engines import blip
-from worker.engines.device import Placement
+from worker.engines.kinds import KINDS, Maker
 from worker.engines.protocol import Caption, Engine, Pixels
 
 log = logging.getLogger(__name__)
@@ -23,11 +22,22 @@ RETRY_S = 30.0
 
 
 @dataclass(frozen=True)
+class Wish:
+    """A picture to caption, unless `halt` is done before it has its caption."""
+
+    pixels: Pixels
+    halt: "Future[Any]"
+
+
+@dataclass(frozen=True)
 class Resident:
-    """A loaded engine and the batcher that feeds it. A batch's group is its prompt."""
+    """A loaded engine and the batcher that feeds it. A batch's group is its prompt.
+
+    A result is `None` where the wish was halted.
+    """
 
     engine: Engine
-    batcher: Batcher[Pixels, Caption]
+    batcher: Batcher[Wish, Caption | None]
 
 
 @dataclass
@@ -37,15 +47,20 @@ class _Room:
     resident: Resident | None = None
     state: str = "not loaded"
     detail: str | None = None
+    failure: ModelUnavailable | None = None
     failed_at: float = 0.0
+    failing_since: float | None = None
 
 
 class EngineHouse:
-    """Loads engines on first use, once, whoever asks at the same time. Thread-safe."""
+    """Loads engines on first use, once, whoever asks at the same time. Thread-safe.
 
-    def __init__(self, settings: Settings, placement: Placement) -> None:
+    Raises `ModelUnavailable` at once when the device asked for is not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.placement = placement
+        self._makers = _makers(settings)
         self._rooms = {name: _Room(name, threading.Lock()) for name in settings.served_models}
         self._closed = False
 
@@ -62,6 +77,23 @@ class EngineHouse:
             if self._closed:
                 raise ShuttingDown("This worker is draining.")
             return room.resident or self._load(room)
+
+    def waits_for(self, model: str) -> bool:
+        """Whether the model's last load failed, and a later one may do better.
+
+        Its images are better left to other workers then. Not so once it has failed for longer than
+        an image waits: somebody must say so.
+        """
+        room = self._rooms.get(model)
+        if room is None or room.failure is None or room.failing_since is None:
+            return False
+        patient = time.monotonic() - room.failing_since < self._settings.retry_s
+        return room.failure.retryable and patient
+
+    @property
+    def device(self) -> str:
+        """Where the engines run, as operators see it: `cpu float32`."""
+        return ", ".join(dict.fromkeys(maker.device for maker in self._makers.values()))
 
     def states(self) -> dict[str, dict[str, str | None]]:
         """Model to its state and detail, as the worker reports it."""
@@ -91,17 +123,20 @@ class EngineHouse:
             resident.batcher.close()
 
     def _load(self, room: _Room) -> Resident:
-        if room.state == "failed" and time.monotonic() - room.failed_at < RETRY_S:
-            raise ModelUnavailable(room.detail or "The model failed to load a moment ago.")
+        if room.failure is not None and time.monotonic() - room.failed_at < RETRY_S:
+            raise type(room.failure)(room.failure.detail)
         room.state, started = "loading", time.monotonic()
         try:
             resident = room.resident = self._resident(room.model)
         except Exception as error:
             named = error if isinstance(error, ModelUnavailable) else _named(room.model, error)
-            room.state, room.detail, room.failed_at = "failed", named.detail, time.monotonic()
+            room.state, room.detail, room.failure = "failed", named.detail, named
+            room.failed_at = time.monotonic()
+            room.failing_since = room.failing_since or room.failed_at
             log.error("The model was not loaded: %s", named.detail, extra={"model": room.model})
             raise named from error
         room.state, room.detail = "ready", None
+        room.failure = room.failing_since = None
         log.info(
             "The model is loaded and warm after %.1f s.",
             time.monotonic() - started,
@@ -111,24 +146,39 @@ class EngineHouse:
 
     def _resident(self, model: str) -> Resident:
         entry = catalog.find(model, self._settings)
-        engine = blip.load(
-            entry.source,
-            revision=self._settings.model_revision,
-            placement=self.placement,
-            max_new_tokens=self._settings.max_new_tokens,
-        )
-        blip.warm_up(engine)
+        engine = self._makers[entry.kind].make(entry)
 
-        def run(prompt: Hashable, pictures: list[Pixels]) -> list[Caption]:
-            return engine.caption(pictures, prompt=None if prompt is None else str(prompt))
+        def run(prompt: Hashable, wishes: list[Wish]) -> list[Caption | None]:
+            return captions(engine, wishes, prompt=None if prompt is None else str(prompt))
 
         batcher = Batcher(
             run,
             max_batch=self._settings.max_batch,
-            out_of_memory=(MemoryError, torch.OutOfMemoryError),
+            out_of_memory=engine.out_of_memory,
             name=f"batcher-{model}",
         )
         return Resident(engine, batcher)
+
+
+def captions(engine: Engine, wishes: Sequence[Wish], *, prompt: str | None) -> list[Caption | None]:
+    """What the engine answers to those that are not halted; `None` for those that are."""
+    wanted = [wish for wish in wishes if not wish.halt.done()]
+    if not wanted:
+        return [None] * len(wishes)
+    answers = engine.caption(
+        [wish.pixels for wish in wanted],
+        prompt=prompt,
+        stopped=lambda: [wish.halt.done() for wish in wanted],
+    )
+    by_wish = dict(zip(map(id, wanted), answers, strict=True))
+    return [by_wish.get(id(wish)) for wish in wishes]
+
+
+def _makers(settings: Settings) -> dict[str, Maker]:
+    # A name that the catalog does not have is told when its model is asked for.
+    known = catalog.entries(settings)
+    kinds = {known[name].kind for name in settings.served_models if name in known}
+    return {kind: KINDS[kind](settings) for kind in sorted(kinds)}
 
 
 def _named(model: str, error: Exception) -> ModelUnavailable:

@@ -1,6 +1,6 @@
 """What every engine can do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,10 @@ class Caption:
     tokens: tuple[int, ...]
 
 
+Stopped = Callable[[], Sequence[bool]]
+"""For each picture of a batch, in order: whether its caption is not wanted any more."""
+
+
 class Engine(Protocol):
     """A loaded network. Not thread-safe: one batcher thread calls it."""
 
@@ -30,5 +34,15 @@ class Engine(Protocol):
     def revision(self) -> str:
         """The commit of the hub repository, or a hash of the local weights."""
 
-    def caption(self, pictures: Sequence[Pixels], *, prompt: str | None) -> list[Caption]:
-        """One caption per picture, in order. The same answer whatever else is in the batch."""
+    @property
+    def out_of_memory(self) -> tuple[type[BaseException], ...]:
+        """What `caption` raises when a smaller batch may work."""
+
+    def caption(
+        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+    ) -> list[Caption | None]:
+        """One caption per picture, in order. The same answer whatever else is in the batch.
+
+        `stopped` is asked as often as there is a moment to stop at, such as each token. A picture
+        whose caption was cut short by it has `None`.
+        """

@@ -1,5 +1,6 @@
 """From a model's source to a folder on this machine, and the exact revision that is in it."""
 
+import errno
 import hashlib
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from captioner.errors import ModelUnavailable
+from captioner.errors import HubUnavailable, ModelUnavailable
 
 TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 SAFE_WEIGHTS = ("*.safetensors",)
@@ -21,6 +22,8 @@ PICKLED_WEIGHTS = ("pytorch_model*.bin",)
 ASK_TIMEOUT_S = 10
 REFUSALS = (400, 401, 403, 404)
 """What the hub says when asking again would not help."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+"""What the disk says: no fault of the hub."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,24 @@ def fetch(source: str, *, revision: str) -> Weights:
     """The folder of a model; downloaded when it is a hub id and the cache does not have it.
 
     The hub is asked once. When it is away, the newest cached copy of that revision is taken.
-    Raises `ModelUnavailable` with the cause.
+    Raises `ModelUnavailable` with the cause: `HubUnavailable` where asking again may help.
     """
     if Path(source).is_dir():
         return Weights(Path(source), _weights_hash(Path(source)))
     try:
-        info = HfApi().model_info(source, revision=revision, timeout=ASK_TIMEOUT_S)
+        return _downloaded(source, revision)
     except HfHubHTTPError as error:
         if error.response.status_code in REFUSALS:
             raise ModelUnavailable(f"{source} at {revision}: {_first_line(error)}") from error
         return _cached(source, revision, error)
-    except (OfflineModeIsEnabled, OSError, httpx2.TransportError) as error:
+    except (OSError, httpx2.TransportError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         return _cached(source, revision, error)
+
+
+def _downloaded(source: str, revision: str) -> Weights:
+    info = HfApi().model_info(source, revision=revision, timeout=ASK_TIMEOUT_S)
     names = [sibling.rfilename for sibling in info.siblings or []]
     # By the name that was asked for, so that the cache can answer for it when the hub is away.
     folder = Path(snapshot_download(source, revision=revision, allow_patterns=_wanted(names)))
@@ -78,7 +87,9 @@ def _cached(source: str, revision: str, cause: Exception) -> Weights:
             continue
         if _matching([path.name for path in folder.iterdir()], weights):
             return Weights(folder, folder.name)
-    raise ModelUnavailable(
+    # Offline is what the operator asked for: no waiting changes it.
+    offline = isinstance(cause, OfflineModeIsEnabled)
+    raise (ModelUnavailable if offline else HubUnavailable)(
         f"{source} is neither a folder nor whole in the cache, and the hub cannot be asked "
         f"({type(cause).__name__})."
     ) from cause

@@ -1,0 +1,86 @@
+"""The shapes of requests. The OpenAPI document is made from these same classes."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+
+from api.hooks import KINDS
+
+PRIORITY = "'high' goes an hour ahead of 'normal', and 'low' an hour behind."
+WEBHOOK = "URL that is told when the job has started or ended, signed by Standard Webhooks."
+EVENTS = "What it is told of. Default: job.finished."
+STORE = "Whether the job is kept once its result was delivered."
+
+
+PICTURES = ("imgb64s", "imgurls", "imgurl")
+"""The fields of a JSON body that hold pictures."""
+
+
+class Strict(BaseModel):
+    """Refuses fields that it does not know, so that a misspelt one is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SubmitJson(Strict):
+    """A submission as JSON."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [name]} for name in PICTURES]}
+    )
+
+    imgb64s: Annotated[
+        list[str],
+        FailFast(),  # a long list of wrong things is told by its first
+        Field(
+            default_factory=list,
+            description="Pictures, each as base64 or as a data URI.",
+            min_length=1,
+        ),
+    ]
+    imgurls: Annotated[
+        list[str],
+        FailFast(),
+        Field(
+            default_factory=list,
+            description="Pictures by http or https URL. They come after imgb64s.",
+            min_length=1,
+        ),
+    ]
+    imgurl: Annotated[
+        list[str],
+        FailFast(),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        Field(
+            default_factory=list,
+            description="Another name of imgurls, which takes a single URL too.",
+            min_length=1,
+            json_schema_extra={"type": ["array", "string"]},
+        ),
+    ]
+    model: Annotated[str | None, Field(description="Model name. Default: the server's.")] = None
+    prompt: Annotated[str | None, Field(description="Beginning of the caption.")] = None
+    priority: Annotated[Literal["low", "normal", "high"], Field(description=PRIORITY)] = "normal"
+    store: Annotated[bool, Field(description=STORE)] = True
+    webhook: Annotated[str | None, Field(description=WEBHOOK)] = None
+    webhook_events: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]] | None,
+        Field(description=EVENTS, min_length=1, max_length=len(KINDS)),
+    ] = None
+
+
+class SubmitForm(BaseModel):
+    """A submission as a multipart form."""
+
+    images: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
+        Field(description="Pictures, one part each. The field name 'file' works too."),
+    ]
+    model: str | None = None
+    prompt: str | None = None
+    priority: Annotated[Literal["low", "normal", "high"], Field(description=PRIORITY)] = "normal"
+    store: Annotated[Literal["true", "false"], Field(description=STORE)] = "true"
+    webhook: Annotated[str | None, Field(description=WEBHOOK)] = None
+    webhook_events: Annotated[
+        str | None, Field(description=f"{EVENTS} With commas between: {', '.join(KINDS)}.")
+    ] = None

@@ -1,0 +1,43 @@
+"""The shapes of what a stream tells of a job, besides its images."""
+
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from api.schemas import Counts, Urls
+from models import Job, JobState
+
+
+class Advance(BaseModel):
+    """How far a job is."""
+
+    id: UUID
+    status: JobState
+    counts: Counts
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The view of a row."""
+        return cls(id=job.id, status=JobState(job.state), counts=Counts.of(job))
+
+
+class JobEnd(BaseModel):
+    """The job is done, or was deleted: then it has no state and no counts."""
+
+    id: UUID
+    status: JobState | None
+    counts: Counts | None
+    urls: Urls
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The view of a row."""
+        return cls(
+            id=job.id, status=JobState(job.state), counts=Counts.of(job), urls=Urls.of(job.id)
+        )
+
+    @classmethod
+    def gone(cls, job_id: UUID) -> Self:
+        """The view of what is not there any more."""
+        return cls(id=job_id, status=None, counts=None, urls=Urls.of(job_id))

@@ -1,0 +1,68 @@
+"""Every change of state, as conditional updates. No other package changes a job or an image.
+
+    image:  queued ──claim──> running ──finish──> succeeded | failed
+              ^  ^              │  │
+              │  └──release─────┘  └── its job is canceling ──> canceled
+              │  └──lease ran out──┘   (after too many: failed, worker_lost)
+              ├── its job is canceled, or its deadline passed ──> canceled
+              └──retry── failed | canceled
+              └── picture at its URL ──claim to fetch──> running ──fetched, fetch_later──> queued
+            A styler, once there is one, stands between running and succeeded: `styling`.
+
+    job:    queued ──> running ──> succeeded | partial | failed     (follows from its images)
+              │           │
+              └───────────┴─cancel, deadline─> canceling ──> canceled | expired
+                                               (or as above, when every image got its caption)
+            A final job goes back to queued by `retry` alone.
+            A job in any state may be deleted: then its rows are gone, and a line says so.
+
+A claim raises `attempt` and sets a lease; a result is taken only from the attempt that the row
+names, so a late or second delivery changes nothing. A job is `canceling` until no worker holds any
+of its images. Times are the database's own.
+
+Rows are locked in one order, so that no two changes block each other: images before jobs, jobs by
+id. Where a job must come first (`cancel`), images that others hold are skipped, not waited for.
+"""
+
+from captioner.jobs.claiming import claim, held_no_longer, renew
+from captioner.jobs.controlling import cancel, expire_due, reason, retry, stop_left
+from captioner.jobs.creating import create
+from captioner.jobs.deleting import (
+    Gone,
+    delete_delivered,
+    delete_job,
+    delete_old,
+    delete_unfetched,
+    drop_old_pictures,
+)
+from captioner.jobs.fetching import any_to_fetch, fetch_later, fetched
+from captioner.jobs.finishing import finish
+from captioner.jobs.ranking import as_if_created, rank
+from captioner.jobs.returning import adopt, release, take_back_expired
+
+__all__ = [
+    "Gone",
+    "adopt",
+    "any_to_fetch",
+    "as_if_created",
+    "cancel",
+    "claim",
+    "create",
+    "delete_delivered",
+    "delete_job",
+    "delete_old",
+    "delete_unfetched",
+    "drop_old_pictures",
+    "expire_due",
+    "fetch_later",
+    "fetched",
+    "finish",
+    "held_no_longer",
+    "rank",
+    "reason",
+    "release",
+    "renew",
+    "retry",
+    "stop_left",
+    "take_back_expired",
+]

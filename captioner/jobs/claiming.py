@@ -1,0 +1,184 @@
+"""Taking images, and keeping them while work goes on."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from captioner.clock import now, now_plus
+from captioner.webhooks import outbox
+from captioner.work import Claim
+from models import CancelCause, ImageState, Job, JobImage, JobState, WebhookKind
+
+Key = tuple[UUID, int]
+"""An image: its job, and its position there."""
+AWAY = and_(JobImage.blob_sha256.is_(None), JobImage.source_url.is_not(None))
+"""The condition that an image's picture is at its URL still. The index of these has the same."""
+
+
+def claim(
+    session: Session,
+    *,
+    model: str,
+    limit: int,
+    worker: str,
+    lease_s: float,
+    max_attempts: int,
+    retry_s: float,
+    again: tuple[UUID, Sequence[int]] | None = None,
+    to_fetch: bool = False,
+) -> list[Claim]:
+    """Take the images of the model that are next in line, at most `limit`; maybe none.
+
+    Every message makes one such claim, so there are enough of them for all images, and the order
+    is the database's alone, whatever the broker does. Images that lost an attempt are left out:
+    they have messages of their own, which name them with `again`.
+
+    Images whose picture is at its URL still are taken with `to_fetch`, and then no others.
+
+    Images whose lease ran out are freed by `take_back_expired`, not here. `retry_s` is how
+    long an image waits for a part that is away.
+    """
+    keys = _next_in_line(session, model, limit, max_attempts, again, to_fetch)
+    if not keys:
+        return []
+    rows = {
+        (row.job_id, row.position): row for row in _take(session, keys, worker, lease_s, retry_s)
+    }
+    jobs = _started(session, sorted({job_id for job_id, _ in keys}))
+    return [_claim_of(rows[key], jobs[key[0]]) for key in keys]
+
+
+def _claim_of(image: Any, job: Any) -> Claim:
+    return Claim(
+        job_id=image.job_id,
+        position=image.position,
+        attempt=image.attempt,
+        blob_sha256=image.blob_sha256,
+        model=job.model,
+        prompt=job.prompt,
+        may_wait=bool(image.may_wait),
+        alone=image.lost > 0,
+        source_url=image.source_url,
+        fetch_failures=image.fetch_failures,
+    )
+
+
+def _next_in_line(
+    session: Session,
+    model: str,
+    limit: int,
+    max_attempts: int,
+    again: tuple[UUID, Sequence[int]] | None,
+    to_fetch: bool,
+) -> list[Key]:
+    free = [
+        AWAY if to_fetch else not_(AWAY),
+        JobImage.state == ImageState.QUEUED,
+        JobImage.lost < max_attempts,
+        or_(JobImage.not_before.is_(None), JobImage.not_before <= now()),
+    ]
+    if again is None:
+        free += [JobImage.model == model, JobImage.lost == 0]
+    else:
+        free += [JobImage.job_id == again[0], JobImage.position.in_(again[1]), JobImage.lost > 0]
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.position)
+        .where(*free)
+        .order_by(JobImage.rank, JobImage.job_id, JobImage.position)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [(row.job_id, row.position) for row in rows]
+
+
+def _take(
+    session: Session, keys: Sequence[Key], worker: str, lease_s: float, retry_s: float
+) -> Sequence[Any]:
+    patient = func.coalesce(JobImage.waiting_since, now()) > now_plus(-retry_s)
+    return session.execute(
+        update(JobImage)
+        .where(among(keys))
+        .values(
+            state=ImageState.RUNNING,
+            attempt=JobImage.attempt + 1,
+            lease_until=now_plus(lease_s),
+            worker=worker,
+            started_at=now(),
+        )
+        .returning(
+            JobImage.job_id,
+            JobImage.position,
+            JobImage.attempt,
+            JobImage.lost,
+            JobImage.blob_sha256,
+            JobImage.source_url,
+            JobImage.fetch_failures,
+            patient.label("may_wait"),
+        )
+        .execution_options(synchronize_session=False)
+    ).all()
+
+
+def among(keys: Iterable[Key]) -> ColumnElement[bool]:
+    """The condition that an image is one of these."""
+    return tuple_(JobImage.job_id, JobImage.position).in_(list(keys))
+
+
+def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """The jobs are running now. Returns model and prompt of each."""
+    for job_id in job_ids:
+        begun = session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == JobState.QUEUED)
+            .values(state=JobState.RUNNING, started_at=now(), event_seq=Job.event_seq + 1)
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        )
+        if begun.first() is not None:
+            outbox.note(session, job_id, WebhookKind.JOB_STARTED)
+    rows = session.execute(select(Job.id, Job.model, Job.prompt).where(Job.id.in_(job_ids)))
+    return {row.id: row for row in rows}
+
+
+def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
+    """Push back the end of the leases that are still held. One statement a job and attempt."""
+    ordered = sorted(claims, key=lambda c: (c.job_id, c.attempt, c.position))
+    for (job_id, attempt), group in groupby(ordered, lambda c: (c.job_id, c.attempt)):
+        session.execute(
+            update(JobImage)
+            .where(
+                JobImage.job_id == job_id,
+                JobImage.position.in_([held.position for held in group]),
+                JobImage.attempt == attempt,
+                JobImage.state == ImageState.RUNNING,
+            )
+            .values(lease_until=now_plus(lease_s))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def held_no_longer(session: Session, claims: Iterable[Claim]) -> dict[Claim, CancelCause | None]:
+    """Those of the claims on which work is in vain, and why their job is to stop.
+
+    No cause: another attempt has taken over, or the image is not there any more. One statement.
+    """
+    claims = list(claims)
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.position, JobImage.attempt, Job.state, Job.cancel_cause)
+        .join(Job, Job.id == JobImage.job_id)
+        .where(
+            JobImage.job_id.in_({claim.job_id for claim in claims}),
+            JobImage.state == ImageState.RUNNING,
+        )
+    )
+    running = {(row.job_id, row.position, row.attempt): row for row in rows}
+    found = {claim: running.get((claim.job_id, claim.position, claim.attempt)) for claim in claims}
+    return {
+        claim: CancelCause(row.cancel_cause or CancelCause.ASKED) if row else None
+        for claim, row in found.items()
+        if row is None or row.state == JobState.CANCELING
+    }

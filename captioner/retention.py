@@ -1,0 +1,59 @@
+"""A job goes: its rows, and the pictures that no other job uses."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from captioner import jobs, pictures
+from captioner.blobs import BlobStore
+from captioner.database import Database
+from captioner.errors import CaptionerError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What was removed, and when."""
+
+    job_id: UUID
+    deleted_at: datetime
+    images: int
+    pictures: pictures.Removed
+
+
+class Retention:
+    """Deletes jobs, now or once they were delivered. Thread-safe."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def delete(self, job_id: UUID) -> Deletion:
+        """Delete a job, whatever its state. Raises `JobNotFound`, `JobDeleted`.
+
+        When the picture store is away, the job is deleted all the same, and its pictures later.
+        """
+        with self._database.write() as session:
+            gone = jobs.delete_job(session, job_id)
+        removed = pictures.remove(self._database, self._blobs, gone.pictures)
+        return Deletion(job_id, gone.deleted_at, gone.images, removed)
+
+    def delivered(self, job_id: UUID) -> None:
+        """Say that a job's result has reached the one who asked.
+
+        Deletes a final job that was sent with `store: false`; does nothing to any other, so it may
+        be called for each, and more than once. Never raises: what cannot be deleted now goes after
+        `keep_unfetched_s`.
+        """
+        try:
+            with self._database.write() as session:
+                gone = jobs.delete_delivered(session, job_id)
+            pictures.remove(self._database, self._blobs, gone.pictures)
+        except CaptionerError as error:
+            log.warning(
+                "A delivered job stays for now: %s",
+                error.detail,
+                extra={"action": "not_deleted", "job_id": str(job_id)},
+            )

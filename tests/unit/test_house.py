@@ -1,0 +1,53 @@
+"""A model that fails to load: whether its pictures are left to other workers."""
+
+import pytest
+
+from captioner.errors import ModelNotReady, ModelUnavailable
+from captioner.settings import Settings
+from worker.engines import house, kinds
+from worker.engines.house import EngineHouse
+
+
+class Maker:
+    """Makes nothing, and says why."""
+
+    device = "none"
+
+    def __init__(self) -> None:
+        self.failure: Exception = ModelNotReady("no memory")
+
+    def make(self, entry: object) -> object:
+        raise self.failure
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> Maker:
+    made = Maker()
+    monkeypatch.setitem(kinds.KINDS, "blip", lambda _settings: made)
+    monkeypatch.setattr(house, "RETRY_S", 0.0)
+    return made
+
+
+def opened(**settings: object) -> EngineHouse:
+    return EngineHouse(Settings(model="scenes", models="scenes", **settings))
+
+
+def test_a_failure_that_may_pass_leaves_the_pictures_to_others(maker: Maker) -> None:
+    made = opened()
+    assert not made.waits_for("scenes")  # nobody knows yet
+    made.load_all()
+    assert made.waits_for("scenes")
+    assert not made.waits_for("another")
+
+
+def test_a_failure_that_stays_is_told_to_those_who_asked(maker: Maker) -> None:
+    maker.failure = ModelUnavailable("of a wrong kind")
+    made = opened()
+    made.load_all()
+    assert not made.waits_for("scenes")
+
+
+def test_after_an_images_patience_it_is_told_too(maker: Maker) -> None:
+    made = opened(retry_s=0)
+    made.load_all()
+    assert not made.waits_for("scenes")

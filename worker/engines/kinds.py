@@ -1,0 +1,36 @@
+"""The kinds of engines that there are, by the name that a model's catalog entry gives.
+
+A kind imports what it needs when it is opened, so that a worker pays for no other.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from captioner.catalog import ModelEntry
+from captioner.settings import Settings
+from worker.engines.protocol import Engine
+
+
+class Maker(Protocol):
+    """Makes engines of one kind, all on the device that was chosen for this process."""
+
+    @property
+    def device(self) -> str:
+        """Where its engines run, as operators see it: `cpu float32`."""
+
+    def make(self, entry: ModelEntry) -> Engine:
+        """The engine of a model, loaded and warm. Raises `ModelUnavailable` with the cause."""
+
+
+Opener = Callable[[Settings], Maker]
+"""Chooses the device. Raises `ModelUnavailable` when the one asked for is not there."""
+
+
+def _blip(settings: Settings) -> Maker:
+    from worker.engines.blip import BlipMaker
+
+    return BlipMaker(settings)
+
+
+KINDS: dict[str, Opener] = {"blip": _blip}
+"""Kind to what opens it. A start script may add its own before a worker is built."""

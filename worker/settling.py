@@ -1,0 +1,69 @@
+"""What became of claims is stored, or they are handed back: by all who work on images."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from captioner import jobs
+from captioner.errors import DatabaseUnavailable, ShuttingDown
+from captioner.work import Outcome
+from models import JobState
+from worker.flow import Parts
+
+STORE_RETRY_S = 60.0
+"""How long a result is kept in memory for a database that is away."""
+PAUSE_S = 10.0
+"""How long an image is left alone after a part was away for it."""
+Answer = TypeVar("Answer")
+
+
+class Settling:
+    """Stores outcomes. May be used by many threads at once."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        """Store what is final; hand back what may work later.
+
+        Raises `DatabaseUnavailable` when the database was away for long.
+        """
+        held_back = [outcome for outcome in outcomes if _may_work_later(outcome)]
+        final = [outcome for outcome in outcomes if outcome not in held_back]
+        if final:
+            self._parts.herald.announce(patiently(lambda: self._store(final)))
+        if held_back:
+            self._parts.herald.announce(patiently(lambda: self._release(held_back)))
+        self._parts.held.drop([outcome.claim for outcome in outcomes])
+
+    def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
+        with self._parts.database.write() as session:
+            return jobs.finish(session, outcomes)
+
+    def _release(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
+        leaving = [o.claim for o in outcomes if isinstance(o.error, ShuttingDown)]
+        waiting = [o.claim for o in outcomes if not isinstance(o.error, ShuttingDown)]
+        with self._parts.database.write() as session:
+            changed = jobs.release(session, leaving)
+            return changed | jobs.release(session, waiting, wait_s=PAUSE_S)
+
+
+def _may_work_later(outcome: Outcome) -> bool:
+    error = outcome.error
+    if isinstance(error, ShuttingDown):
+        return True
+    return error is not None and error.retryable and outcome.claim.may_wait
+
+
+def patiently(write: Callable[[], Answer]) -> Answer:
+    """Write, trying again while the database is away; its last error, once that took too long."""
+    deadline, pause_s = time.monotonic() + STORE_RETRY_S, 0.2
+    while True:
+        try:
+            return write()
+        except DatabaseUnavailable:
+            if time.monotonic() + pause_s > deadline:
+                raise
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 2.0)
