@@ -8,20 +8,22 @@ from sqlalchemy import case, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
-from captioner.jobs.claiming import AWAY
+from captioner.jobs.claiming import AWAY, among, locked
 from captioner.work import Parcel
 from models import ImageState, JobImage
 
 
 def unpublished(session: Session, parcel: Parcel) -> None:
     """Note that no message carries these images: the reconciler will send one."""
+    left = locked(
+        session,
+        JobImage.job_id == parcel.job_id,
+        JobImage.position.in_(parcel.positions),
+        JobImage.state == ImageState.QUEUED,
+    )
     session.execute(
         update(JobImage)
-        .where(
-            JobImage.job_id == parcel.job_id,
-            JobImage.position.in_(parcel.positions),
-            JobImage.state == ImageState.QUEUED,
-        )
+        .where(among(left))
         .values(published_at=None)
         .execution_options(synchronize_session=False)
     )

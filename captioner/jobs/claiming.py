@@ -1,7 +1,6 @@
 """Taking images, and keeping them while work goes on."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -128,6 +127,20 @@ def among(keys: Iterable[Key]) -> ColumnElement[bool]:
     return tuple_(JobImage.job_id, JobImage.position).in_(list(keys))
 
 
+def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
+    """Lock the images for which all of this is true, in the order in which all locks are taken.
+
+    An `UPDATE` of several rows takes them in any order, and two of them may wait for each other.
+    """
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.position)
+        .where(*wanted)
+        .order_by(JobImage.job_id, JobImage.position)
+        .with_for_update()
+    )
+    return [(row.job_id, row.position) for row in rows]
+
+
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns model and prompt of each."""
     for job_id in job_ids:
@@ -145,20 +158,17 @@ def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
 
 
 def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
-    """Push back the end of the leases that are still held. One statement a job and attempt."""
-    ordered = sorted(claims, key=lambda c: (c.job_id, c.attempt, c.position))
-    for (job_id, attempt), group in groupby(ordered, lambda c: (c.job_id, c.attempt)):
-        session.execute(
-            update(JobImage)
-            .where(
-                JobImage.job_id == job_id,
-                JobImage.position.in_([held.position for held in group]),
-                JobImage.attempt == attempt,
-                JobImage.state == ImageState.RUNNING,
-            )
-            .values(lease_until=now_plus(lease_s))
-            .execution_options(synchronize_session=False)
-        )
+    """Push back the end of the leases that are still held."""
+    attempts = [(claim.job_id, claim.position, claim.attempt) for claim in claims]
+    if not attempts:
+        return
+    mine = tuple_(JobImage.job_id, JobImage.position, JobImage.attempt).in_(attempts)
+    session.execute(
+        update(JobImage)
+        .where(among(locked(session, mine, JobImage.state == ImageState.RUNNING)))
+        .values(lease_until=now_plus(lease_s))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def held_no_longer(session: Session, claims: Iterable[Claim]) -> dict[Claim, CancelCause | None]:

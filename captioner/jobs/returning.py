@@ -79,6 +79,13 @@ def take_back_expired(session: Session, *, max_attempts: int) -> dict[UUID, JobS
         .limit(LIMIT)
         .with_for_update(skip_locked=True)
     ).all()
+    # Before their counts change, as these jobs may be more than those that a picture failed in.
+    session.execute(
+        select(Job.id)
+        .where(Job.id.in_({row.job_id for row in rows}))
+        .order_by(Job.id)
+        .with_for_update()
+    )
     lost = {(r.job_id, r.position): r.lost + (r.state == ImageState.RUNNING) for r in rows}
     _free(session, [key for key, times in lost.items() if times < max_attempts])
     changed = _give_up(session, [k for k, times in lost.items() if times >= max_attempts], lost)

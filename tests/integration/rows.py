@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from captioner import jobs, queries
 from captioner.clock import now_plus
 from captioner.database import Database
+from captioner.jobs.claiming import among, locked
 from captioner.work import Claim
 from models import JobImage, JobState
 
@@ -41,5 +42,7 @@ def state(database: Database, job_id: UUID) -> JobState:
 def expire(database: Database, job_id: UUID) -> None:
     with database.write() as session:
         session.execute(
-            update(JobImage).where(JobImage.job_id == job_id).values(lease_until=now_plus(-1))
+            update(JobImage)
+            .where(among(locked(session, JobImage.job_id == job_id)))
+            .values(lease_until=now_plus(-1))
         )

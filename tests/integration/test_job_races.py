@@ -6,9 +6,12 @@ ever, nothing raised, and the job can be brought to its end with one result for 
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from captioner import jobs, queries
 from captioner.database import Database
@@ -139,3 +142,23 @@ def bring_to_an_end(actors: Actors) -> None:
             assert image.caption == f"by attempt {image.attempt}"
     numbers = [image.event_seq for image in read.images]
     assert len(set(numbers)) == IMAGES
+
+
+def test_a_heartbeat_and_results_do_not_wait_for_each_other(database: Database, make) -> None:
+    actors = Actors(database, make(2))
+    first, second = actors.claim(None)
+    renew = partial(jobs.renew, claims=[first, second], lease_s=60)
+    with database.write() as session:
+        jobs.renew(session, [first], lease_s=60)  # a plain scan comes to this row last from now on
+    with ThreadPoolExecutor() as pool:
+        with database.write() as session:
+            jobs.finish(session, [Outcome(first, caption="one")])
+            renewed = pool.submit(in_transaction, database, renew)
+            wait([renewed], timeout=0.5)  # it is waiting for the first row, and holds no other
+            jobs.finish(session, [Outcome(second, caption="two")])
+        renewed.result(timeout=30)
+
+
+def in_transaction(database: Database, act: Callable[[Session], None]) -> None:
+    with database.write() as session:
+        act(session)
