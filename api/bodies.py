@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from flask import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import FileStorage
 
 from api import hooks, parameters
-from api.forms import SubmitJson
+from api.forms import OptionFields, SubmitJson
 from captioner.errors import (
     ImageEmpty,
     ImageTooManyBytes,
@@ -27,13 +27,17 @@ from captioner.errors import (
     UnsupportedMediaType,
 )
 from captioner.intake import Link, Submission, Upload
+from captioner.options import Options
 from captioner.outbound.urls import MAX_CHARS
 from captioner.settings import Settings
 from models import Priority
 
 FILE_FIELDS = ("images", "images[]", "file")
-TEXT_FIELDS = ("model", "prompt", "priority", "store", "webhook", "webhook_events")
+TEXT_FIELDS = (
+    "model", *OptionFields.model_fields, "priority", "store", "webhook", "webhook_events"
+)  # fmt: skip
 MAX_FILE_NAME_CHARS = 255
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 def read_submission(request: Request, *, settings: Settings) -> Submission:
@@ -69,12 +73,7 @@ def _whole_body(request: Request, limit: int) -> bytes:
 def _from_json(body: bytes, max_image_bytes: int) -> Submission:
     given = parse_json(body)
     _refuse_unknown_names(given)
-    try:
-        asked = SubmitJson.model_validate(given)
-    except ValidationError as error:
-        faults = _faults(error)
-        first = faults[0]
-        raise InvalidRequest(f"{first['field']}: {first['detail']}.", errors=faults) from error
+    asked = _checked(SubmitJson, given)
     if asked.imgurls and asked.imgurl:
         raise InvalidRequest("imgurl is another name of imgurls: send one of the two.")
     uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in asked.imgb64s]
@@ -82,11 +81,20 @@ def _from_json(body: bytes, max_image_bytes: int) -> Submission:
     return Submission(
         [*uploads, *links],
         asked.model,
-        asked.prompt,
+        asked.options,
         priority=Priority[asked.priority.upper()],
         stored=asked.store,
         webhook=hooks.hook(asked.webhook, asked.webhook_events),
     )
+
+
+def _checked(shape: type[Shape], given: Any) -> Shape:
+    try:
+        return shape.model_validate(given)
+    except ValidationError as error:
+        faults = _faults(error)
+        first = faults[0]
+        raise InvalidRequest(f"{first['field']}: {first['detail']}.", errors=faults) from error
 
 
 def _refuse_unknown_names(given: Any) -> None:
@@ -121,11 +129,16 @@ def _from_form(request: Request, max_image_bytes: int) -> Submission:
     return Submission(
         uploads,
         request.form.get("model"),
-        request.form.get("prompt"),
+        _options(request),
         priority=Priority[_word(request, "priority", "normal", "low", "high").upper()],
         stored=_word(request, "store", "true", "false") == "true",
         webhook=hooks.from_form(request.form.get("webhook"), request.form.get("webhook_events")),
     )
+
+
+def _options(request: Request) -> Options:
+    given = {name: request.form[name] for name in OptionFields.model_fields if name in request.form}
+    return _checked(OptionFields, given).options
 
 
 def _word(request: Request, name: str, *words: str) -> str:

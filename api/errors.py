@@ -19,6 +19,7 @@ STATUS = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "model_unknown": 422,
+    "invalid_option": 422,
     "invalid_prompt": 422,
     "job_not_found": 404,
     "job_not_final": 409,

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from api.hooks import KINDS
+from captioner.options import Length, Options
 
 PRIORITY = "'high' goes an hour ahead of 'normal', and 'low' an hour behind."
 WEBHOOK = "URL that is told when the job has started or ended, signed by Standard Webhooks."
 EVENTS = "What it is told of. Default: job.finished."
+LENGTH = "How much is said. 'alt_text': one sentence of at most 125 characters."
 STORE = "Whether the job is kept once its result was delivered."
 
 
@@ -22,7 +24,33 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class SubmitJson(Strict):
+class OptionFields(BaseModel):
+    """How captions are to be made. What a model takes of these is in its description."""
+
+    prompt: Annotated[
+        str | None, Field(description="Beginning of the caption; what a chat model is asked.")
+    ] = None
+    system: Annotated[str | None, Field(description="What a chat model is told first.")] = None
+    max_new_tokens: Annotated[int | None, Field(description="Longest caption, in tokens.")] = None
+    min_new_tokens: Annotated[int | None, Field(description="Shortest caption, in tokens.")] = None
+    num_beams: Annotated[int | None, Field(description="Captions that are followed at once.")] = (
+        None
+    )
+    num_captions: Annotated[int | None, Field(description="Captions of each picture.")] = None
+    temperature: Annotated[
+        float | None, Field(description="Above 0, captions are drawn. Default: the likeliest.")
+    ] = None
+    seed: Annotated[int | None, Field(description="Draws the same caption again.")] = None
+    language: Annotated[str | None, Field(description="Of the answer, of chat models.")] = None
+    length: Annotated[Length | None, Field(description=LENGTH, strict=False)] = None
+
+    @property
+    def options(self) -> Options:
+        """The values, as they are passed on."""
+        return Options(**{name: getattr(self, name) for name in OptionFields.model_fields})
+
+
+class SubmitJson(Strict, OptionFields):
     """A submission as JSON."""
 
     model_config = ConfigDict(
@@ -59,7 +87,6 @@ class SubmitJson(Strict):
         ),
     ]
     model: Annotated[str | None, Field(description="Model name. Default: the server's.")] = None
-    prompt: Annotated[str | None, Field(description="Beginning of the caption.")] = None
     priority: Annotated[Literal["low", "normal", "high"], Field(description=PRIORITY)] = "normal"
     store: Annotated[bool, Field(description=STORE)] = True
     webhook: Annotated[str | None, Field(description=WEBHOOK)] = None
@@ -69,7 +96,7 @@ class SubmitJson(Strict):
     ] = None
 
 
-class SubmitForm(BaseModel):
+class SubmitForm(OptionFields):
     """A submission as a multipart form."""
 
     images: Annotated[
@@ -77,7 +104,6 @@ class SubmitForm(BaseModel):
         Field(description="Pictures, one part each. The field name 'file' works too."),
     ]
     model: str | None = None
-    prompt: str | None = None
     priority: Annotated[Literal["low", "normal", "high"], Field(description=PRIORITY)] = "normal"
     store: Annotated[Literal["true", "false"], Field(description=STORE)] = "true"
     webhook: Annotated[str | None, Field(description=WEBHOOK)] = None

@@ -1,5 +1,6 @@
 """The shapes of answers. The OpenAPI document is made from these same classes."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from captioner import errors as error_tree
 from captioner.errors import CaptionerError
 from captioner.forecast import Forecast
+from captioner.options import Options
 from captioner.queries import JobListed, JobRead
 from models import ImageState, Job, JobImage, JobState, Worker
 
@@ -66,6 +68,13 @@ class ImageTimings(BaseModel):
     infer_ms: float | None
 
 
+class Captioned(BaseModel):
+    """One of several captions."""
+
+    caption: str
+    score: float | None
+
+
 class ImageView(BaseModel):
     """One image of a job."""
 
@@ -73,6 +82,13 @@ class ImageView(BaseModel):
     file_name: str | None
     status: ImageState
     caption: str | None
+    score: Annotated[
+        float | None,
+        Field(description="Mean log-probability of the caption's tokens; nearer 0 is surer."),
+    ]
+    captions: Annotated[
+        list[Captioned], Field(description="All captions, the best first, where several were asked")
+    ]
     error: ImageFault | None
     cached: bool
     attempt: int
@@ -89,6 +105,8 @@ class ImageView(BaseModel):
             file_name=image.file_name,
             status=ImageState(image.state),
             caption=image.caption,
+            score=image.score,
+            captions=_all_captions(image),
             error=fault(image),
             cached=image.cached,
             attempt=image.attempt,
@@ -99,6 +117,13 @@ class ImageView(BaseModel):
             started_at=image.started_at,
             finished_at=image.finished_at,
         )
+
+
+def _all_captions(image: JobImage) -> list[Captioned]:
+    if image.caption is None or not image.others:
+        return []
+    pairs = [(image.caption, image.score), *json.loads(image.others)]
+    return [Captioned(caption=caption, score=score) for caption, score in pairs]
 
 
 class Counts(BaseModel):
@@ -146,6 +171,9 @@ class JobView(JobSummary):
     """The whole job."""
 
     prompt: str | None
+    options: Annotated[
+        dict[str, str | int | float], Field(description="The other options that were sent.")
+    ]
     images: list[ImageView]
     queue_position: Annotated[
         int | None, Field(description="1 for the next job of its model; null once begun.")
@@ -168,6 +196,7 @@ class JobView(JobSummary):
             {
                 **_summary(read.job, [image.caption for image in read.images]),
                 "prompt": read.job.prompt,
+                "options": Options.from_json(read.job.options).given,
                 "images": [ImageView.of(image) for image in read.images],
                 "queue_position": forecast and forecast.queue_position,
                 "images_ahead": forecast and forecast.images_ahead,

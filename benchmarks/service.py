@@ -39,7 +39,7 @@ def alone(pictures: list[bytes]) -> float:
     pixels = [fit(decode(data, limits), engine.image_size) for data in pictures]
     started = time.perf_counter()
     for start in range(0, len(pixels), BATCH):
-        engine.caption(pixels[start : start + BATCH], prompt=None)
+        engine.caption(pixels[start : start + BATCH])
     return len(pixels) / (time.perf_counter() - started)
 
 

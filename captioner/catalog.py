@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.errors import ModelUnknown
+from captioner.options import COMPLETING, Limits
 from captioner.settings import Settings
 
 SCENES_FOLDER = Path(__file__).parent / "checkpoints" / "scenes"
@@ -21,6 +22,8 @@ class ModelEntry:
     """The engine that runs it: a name in `worker.engines.kinds`."""
     license: str
     description: str
+    limits: Limits = COMPLETING
+    """What a request may ask of it."""
 
 
 BUILT_IN = (

@@ -5,7 +5,7 @@ sent is no condition: the reconciler sends what was not.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,8 @@ from captioner.errors import (
     NoImages,
     TooManyImages,
 )
+from captioner.options import PLAIN, Options
+from captioner.options import check as check_options
 from captioner.outbound.rules import Rules
 from captioner.outbound.urls import check
 from captioner.pictures import Kept
@@ -31,8 +33,8 @@ from captioner.webhooks import signing
 from captioner.work import Hook, Order, Picture
 from models import IdempotencyKey, Priority
 
-NOT_CONTENT = ("uploads", "caller", "idempotency_key")
-"""Fields of a submission that are not options of its job."""
+NOT_CONTENT = ("uploads", "caller", "idempotency_key", "options")
+"""Fields of a submission that do not count as they are, when two are compared."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Submission:
 
     uploads: Sequence[Upload | Link]
     model: str | None = None
-    prompt: str | None = None
+    options: Options = PLAIN
     priority: Priority = Priority.NORMAL
     stored: bool = True
     caller: str = ""
@@ -104,8 +106,10 @@ class Intake:
         before any picture is read, and a `ServiceError` when it could not be stored; then nothing
         was accepted.
         """
-        model = catalog.find(submission.model or self._settings.model, self._settings).name
-        prompt = self._prompt(submission.prompt)
+        entry = catalog.find(submission.model or self._settings.model, self._settings)
+        model = entry.name
+        options = self._options(submission.options)
+        check_options(options, entry.limits, model=model)
         self._check_count(len(submission.uploads))
         if submission.webhook is not None:
             signing.configured(self._settings)
@@ -121,7 +125,7 @@ class Intake:
         order = Order(
             uuid7(),
             model,
-            prompt,
+            options,
             caller=submission.caller,
             priority=submission.priority,
             cancel_after_s=submission.cancel_after_s,
@@ -196,15 +200,22 @@ class Intake:
                 limit=self._settings.max_images,
             )
 
-    def _prompt(self, prompt: str | None) -> str | None:
+    def _options(self, options: Options) -> Options:
+        return replace(
+            options,
+            prompt=self._text("prompt", options.prompt),
+            system=self._text("system", options.system),
+        )
+
+    def _text(self, name: str, prompt: str | None) -> str | None:
         prompt = (prompt or "").strip()
         if len(prompt) > self._settings.max_prompt_chars:
             raise InvalidPrompt(
-                f"The prompt has {len(prompt)} characters; "
+                f"The {name} has {len(prompt)} characters; "
                 f"at most {self._settings.max_prompt_chars} are allowed."
             )
         if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in prompt):
-            raise InvalidPrompt("The prompt holds control characters. Send plain text.")
+            raise InvalidPrompt(f"The {name} holds control characters. Send plain text.")
         return prompt or None
 
     def _take(self, upload: Upload | Link, *, keep: bool = True) -> Kept | Link | ImageError:
@@ -226,7 +237,7 @@ def _fingerprint(submission: Submission, listed: Sequence[Picture]) -> str:
         for field in fields(submission)
         if field.name not in NOT_CONTENT and getattr(submission, field.name) != field.default
     }
-    return idempotency.fingerprint(options, listed)
+    return idempotency.fingerprint(options | submission.options.given, listed)
 
 
 def _picture(upload: Upload | Link, item: Kept | Link | ImageError) -> Picture:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from captioner.errors import CaptionerError
+from captioner.options import PLAIN, Options
 from models import Priority, WebhookKind
 
 
@@ -31,7 +32,7 @@ class Order:
 
     job_id: UUID
     model: str
-    prompt: str | None = None
+    options: Options = PLAIN
     caller: str = ""
     priority: Priority = Priority.NORMAL
     cancel_after_s: float | None = None
@@ -54,7 +55,7 @@ class Claim:
     attempt: int
     blob_sha256: str | None
     model: str
-    prompt: str | None
+    options: Options = PLAIN
     may_wait: bool = True
     """Whether it may wait (longer) for a part that is away."""
     alone: bool = False
@@ -81,6 +82,9 @@ class Outcome:
 
     claim: Claim
     caption: str | None = None
+    score: float | None = None
+    others: tuple[tuple[str, float | None], ...] = ()
+    """Further captions and their scores."""
     error: CaptionerError | None = None
     model_revision: str | None = None
     timings: Timings = Timings()

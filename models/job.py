@@ -46,6 +46,8 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16))
     model: Mapped[str] = mapped_column(String(64))
     prompt: Mapped[str | None] = mapped_column(Text)
+    options: Mapped[str | None] = mapped_column(Text)
+    """How its captions are to be made, besides the prompt: what was asked for, as JSON."""
     image_count: Mapped[int]
     succeeded_count: Mapped[int] = mapped_column(default=0)
     failed_count: Mapped[int] = mapped_column(default=0)
@@ -117,6 +119,9 @@ class JobImage(Base):
     rank: Mapped[float] = mapped_column(default=0.0, server_default="0")
     """Seconds on the database's clock: creation, plus the work ahead in its own job."""
     caption: Mapped[str | None] = mapped_column(Text)
+    score: Mapped[float | None]
+    others: Mapped[str | None] = mapped_column(Text)
+    """Further captions, when several were asked for: a JSON list of `[text, score]`."""
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_detail: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)

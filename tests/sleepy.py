@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from captioner.catalog import ModelEntry
+from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.engines.kinds import KINDS
 from worker.engines.protocol import Caption, Pixels, Stopped
@@ -28,7 +29,11 @@ class Sleepy:
         self._deaf = deaf
 
     def caption(
-        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
     ) -> list[Caption | None]:
         """Sleep, then say the colour of each picture's first pixel."""
         cut = [False] * len(pictures)

@@ -126,7 +126,7 @@ class Flow:
         if halt.done():
             return [Outcome(claim, error=halt.result(), timings=Timings(picture.decode_ms))]
         waiting = self._resident.batcher.submit(
-            Wish(picture.pixels, halt), group=claim.prompt, alone=claim.alone
+            Wish(picture.pixels, halt), group=claim.options, alone=claim.alone
         )
         self._captioning[waiting] = (claim, picture.decode_ms)
         return []
@@ -145,6 +145,8 @@ class Flow:
         return Outcome(
             claim,
             caption=text or None,
+            score=done.result.score,
+            others=tuple((other.text, other.score) for other in done.result.others),
             error=None if text else CaptionFailed("The model gave an empty caption."),
             model_revision=self._resident.engine.revision,
             timings=timings,

@@ -9,6 +9,7 @@
     │   ├── PayloadTooLarge              payload_too_large           no
     │   ├── UnsupportedMediaType         unsupported_media_type      no
     │   ├── ModelUnknown                 model_unknown               no
+    │   ├── InvalidOption                invalid_option              no
     │   ├── InvalidPrompt                invalid_prompt              no
     │   ├── JobNotFound                  job_not_found               no
     │   ├── JobNotFinal                  job_not_final               no
@@ -74,6 +75,7 @@ from captioner.errors.request import (
     IdempotencyKeyReuse,
     InvalidIdempotencyKey,
     InvalidJson,
+    InvalidOption,
     InvalidPrompt,
     InvalidRequest,
     JobDeleted,
@@ -137,6 +139,7 @@ __all__ = [
     "InvalidBase64",
     "InvalidIdempotencyKey",
     "InvalidJson",
+    "InvalidOption",
     "InvalidPrompt",
     "InvalidRequest",
     "JobDeleted",

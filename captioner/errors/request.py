@@ -56,6 +56,13 @@ class ModelUnknown(RequestError):
     title = "The model is not served here"
 
 
+class InvalidOption(RequestError):
+    """An option has a value that the model does not take."""
+
+    code = "invalid_option"
+    title = "The model does not take this option"
+
+
 class InvalidPrompt(RequestError):
     """The prompt is too long or holds control characters."""
 

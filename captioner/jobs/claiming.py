@@ -1,6 +1,7 @@
 """Taking images, and keeping them while work goes on."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_, upd
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
+from captioner.options import Options
 from captioner.webhooks import outbox
 from captioner.work import Claim
 from models import CancelCause, ImageState, Job, JobImage, JobState, WebhookKind
@@ -58,7 +60,7 @@ def _claim_of(image: Any, job: Any) -> Claim:
         attempt=image.attempt,
         blob_sha256=image.blob_sha256,
         model=job.model,
-        prompt=job.prompt,
+        options=replace(Options.from_json(job.options), prompt=job.prompt),
         may_wait=bool(image.may_wait),
         alone=image.lost > 0,
         source_url=image.source_url,
@@ -142,7 +144,7 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
-    """The jobs are running now. Returns model and prompt of each."""
+    """The jobs are running now. Returns model and options of each."""
     for job_id in job_ids:
         begun = session.execute(
             update(Job)
@@ -153,7 +155,9 @@ def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
         )
         if begun.first() is not None:
             outbox.note(session, job_id, WebhookKind.JOB_STARTED)
-    rows = session.execute(select(Job.id, Job.model, Job.prompt).where(Job.id.in_(job_ids)))
+    rows = session.execute(
+        select(Job.id, Job.model, Job.prompt, Job.options).where(Job.id.in_(job_ids))
+    )
     return {row.id: row for row in rows}
 
 

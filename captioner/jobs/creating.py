@@ -1,6 +1,7 @@
 """A job begins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -28,7 +29,8 @@ def create(session: Session, order: Order, *, pictures: Sequence[Picture]) -> No
             id=order.job_id,
             state=JobState.QUEUED,
             model=order.model,
-            prompt=order.prompt,
+            prompt=order.options.prompt,
+            options=replace(order.options, prompt=None).to_json(),
             image_count=len(pictures),
             succeeded_count=0,
             failed_count=refused,

@@ -1,5 +1,6 @@
 """An attempt is over, and its result is taken, if the attempt is still the current one."""
 
+import json
 from collections.abc import Iterable
 from itertools import groupby
 from uuid import UUID
@@ -48,6 +49,8 @@ def _store(session: Session, outcome: Outcome) -> bool:
     values: dict[str, object] = {
         "state": _state(outcome),
         "caption": None if error else outcome.caption,
+        "score": None if error else outcome.score,
+        "others": json.dumps(outcome.others) if outcome.others and not error else None,
         "error_code": error.code if error else None,
         "error_detail": error.detail if error else None,
         "model_revision": outcome.model_revision,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from captioner import catalog
 from captioner.catalog import ModelEntry
+from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from tests.faults import drawn
 from tests.faults.drawn import Order
@@ -44,7 +45,11 @@ class WitnessEngine:
         self.revision = f"witness:{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
     def caption(
-        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
     ) -> list[Caption | None]:
         """The right captions, after a little while, unless a picture orders something else."""
         self._note(pictures)

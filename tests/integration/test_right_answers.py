@@ -53,7 +53,7 @@ def offline(pictures: list[bytes]) -> list[str]:
     engine = blip.load(str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20)
     limits = ImageLimits.from_settings(Settings())
     pixels = (fit(decode(data, limits), engine.image_size) for data in pictures)
-    return [engine.caption([one], prompt=None)[0].text for one in pixels]
+    return [engine.caption([one])[0].text for one in pixels]
 
 
 def test_a_thousand_pictures_in_mixed_shapes_are_each_answered_in_their_place(service) -> None:

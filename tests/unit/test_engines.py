@@ -14,6 +14,7 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 from captioner.catalog import SCENES_FOLDER
 from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.images import fit
+from captioner.options import Options
 from captioner.settings import Settings
 from scripts.scenes import draw
 from tests.pictures import scenes
@@ -58,7 +59,7 @@ def test_batches_of_every_size_equal_generate_token_for_token(
     pixels = [fit(picture, engine.image_size) for picture in drawn]
     answers = []
     for start in range(0, COUNT, size):
-        answers += engine.caption(pixels[start : start + size], prompt=None)
+        answers += engine.caption(pixels[start : start + size])
     assert [list(answer.tokens) for answer in answers] == reference
 
 
@@ -71,7 +72,9 @@ def test_a_prompt_is_given_to_generate_as_the_processor_would(engine, drawn) -> 
             model.generate(**inputs, max_new_tokens=20), skip_special_tokens=True
         )
     pixels = [fit(picture, engine.image_size) for picture in drawn[:8]]
-    assert [a.text for a in engine.caption(pixels, prompt="a")] == [e.strip() for e in expected]
+    assert [a.text for a in engine.caption(pixels, Options(prompt="a"))] == [
+        e.strip() for e in expected
+    ]
 
 
 def test_the_revision_of_a_folder_is_the_hash_of_its_weights(engine) -> None:
@@ -171,10 +174,10 @@ def test_weights_as_a_safe_pickle_load_too(folder: Path, engine, drawn) -> None:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     pixels = [fit(drawn[0], engine.image_size)]
-    assert load(folder).caption(pixels, prompt=None) == engine.caption(pixels, prompt=None)
+    assert load(folder).caption(pixels) == engine.caption(pixels)
 
 
 def test_grey_pixels_are_captioned_without_a_fault(engine) -> None:
     height, width = engine.image_size
-    (answer,) = engine.caption([np.full((height, width, 3), 128, np.uint8)], prompt=None)
+    (answer,) = engine.caption([np.full((height, width, 3), 128, np.uint8)])
     assert isinstance(answer.text, str)

@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 
 from captioner import jobs
 from captioner.clock import now_plus
+from captioner.options import PLAIN, Options
 from models import Job, JobImage
 from tests.pictures import plain
 from tests.processes import until
@@ -39,7 +40,7 @@ class SlowEngine:
         self.batches: list[int] = []
 
     def caption(
-        self, pictures: list, *, prompt: str | None, stopped: Stopped
+        self, pictures: list, options: Options, *, stopped: Stopped
     ) -> list[Caption | None]:
         cut = [False] * len(pictures)
         self.batches.append(len(pictures))
@@ -61,7 +62,7 @@ class SlowBench(Bench):
         self.engine = SlowEngine()
 
         def run(_group: object, wishes: list[Wish]) -> list[Caption | None]:
-            return captions(self.engine, wishes, prompt=None)
+            return captions(self.engine, wishes, PLAIN)
 
         self.house.batcher.close()
         self.house.engine = self.engine

@@ -17,7 +17,7 @@ from worker.engines.device import Placement
 cpu = Placement(torch.device("cpu"), torch.float32, "a test")
 engine = blip.load(sys.argv[1], revision=sys.argv[2], placement=cpu, max_new_tokens=20)
 height, width = engine.image_size
-print(engine.revision, engine.caption([np.full((height, width, 3), 9, np.uint8)], prompt=None))
+print(engine.revision, engine.caption([np.full((height, width, 3), 9, np.uint8)]))
 """
 REPOSITORY = next(entry.source for entry in BUILT_IN if entry.name == "blip")
 

@@ -15,22 +15,31 @@ from transformers import (
     AutoTokenizer,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
-    StoppingCriteria,
+    LogitsProcessorList,
     StoppingCriteriaList,
 )
 from transformers.utils.logging import disable_progress_bar
 
 from captioner.catalog import ModelEntry
 from captioner.errors import ModelNotReady, ModelUnavailable
+from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.engines.device import Placement, place
+from worker.engines.generation import (
+    Chooser,
+    Cut,
+    arguments,
+    ranked,
+    rows_per_picture,
+    seeds,
+)
 from worker.engines.protocol import Caption, Pixels, Stopped
 from worker.engines.trouble import may_pass
 from worker.engines.weights import fetch
 
 
 class BlipEngine:
-    """Greedy captions, equal token by token to `BlipForConditionalGeneration.generate`."""
+    """Captions equal token by token to `BlipForConditionalGeneration.generate`."""
 
     def __init__(
         self,
@@ -68,29 +77,43 @@ class BlipEngine:
 
     @torch.inference_mode()
     def caption(
-        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
     ) -> list[Caption | None]:
         """One caption per picture. A prompt is the caption's beginning, and part of the answer.
 
         After each token it is asked which captions are `stopped`; those end there, as `None`.
         """
-        inputs: dict[str, Any] = {"pixel_values": self._pixel_values(pictures)}
-        if prompt:
-            # A prompt is words: what looks like a special token in it is not one.
-            text = self._tokenizer(
-                [prompt] * len(pictures), split_special_tokens=True, return_tensors="pt"
-            )
-            inputs["input_ids"] = text.input_ids.to(self._placement.device)
-            inputs["attention_mask"] = text.attention_mask.to(self._placement.device)
-        cut = _Cut(stopped, rows=len(pictures), end=self._end) if stopped else None
-        rows = self._model.generate(
-            **inputs,
-            max_new_tokens=self._max_new_tokens,
-            do_sample=False,
-            num_beams=1,
+        each = rows_per_picture(options)
+        rows = each * len(pictures)
+        chooser = Chooser(options.temperature, seeds(options, rows=rows))
+        cut = Cut(stopped, pictures=len(pictures), ends=[self._end]) if stopped else None
+        made = self._model.generate(
+            pixel_values=self._pixel_values(pictures).repeat_interleave(each, 0),
+            **self._prompt(options.prompt, rows),
+            **arguments(options, max_new_tokens=self._max_new_tokens),
+            logits_processor=LogitsProcessorList([] if _beams(options) else [chooser]),
             stopping_criteria=StoppingCriteriaList([cut] if cut else []),
-        ).tolist()
-        return [None if cut and cut.rows[n] else self._read(row) for n, row in enumerate(rows)]
+        )
+        captions = self._read(made, chooser)
+        each = options.captions
+        return [
+            None if cut and cut.pictures[n] else ranked(captions[n * each : (n + 1) * each])
+            for n in range(len(pictures))
+        ]
+
+    def _prompt(self, prompt: str | None, rows: int) -> dict[str, torch.Tensor]:
+        if not prompt:
+            return {}
+        # A prompt is words: what looks like a special token in it is not one.
+        text = self._tokenizer([prompt] * rows, split_special_tokens=True, return_tensors="pt")
+        return {
+            "input_ids": text.input_ids.to(self._placement.device),
+            "attention_mask": text.attention_mask.to(self._placement.device),
+        }
 
     @property
     def _end(self) -> int:
@@ -105,31 +128,27 @@ class BlipEngine:
         tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
         return tensor
 
-    def _read(self, row: list[int]) -> Caption:
+    def _read(self, made: Any, chooser: Chooser) -> list[Caption]:
         end = self._end
-        tokens = row[: row.index(end) + 1] if end in row else row  # what follows is padding
-        return Caption(
-            self._tokenizer.decode(tokens, skip_special_tokens=True).strip(), tuple(tokens)
-        )
+        rows = made.sequences.tolist()
+        # What follows the end is padding.
+        tokens = [row[: row.index(end) + 1] if end in row else row for row in rows]
+        scored = getattr(made, "sequences_scores", None)
+        if scored is None:
+            given = len(rows[0]) - chooser.steps
+            scores = chooser.means([len(row) - given for row in tokens])
+        else:
+            scores = scored.tolist()
+        return [
+            Caption(
+                self._tokenizer.decode(row, skip_special_tokens=True).strip(), tuple(row), score
+            )
+            for row, score in zip(tokens, scores, strict=True)
+        ]
 
 
-class _Cut(StoppingCriteria):
-    """Ends the rows that are stopped; the others go on as if alone. Asked after each token."""
-
-    def __init__(self, stopped: Stopped, *, rows: int, end: int) -> None:
-        self.rows = [False] * rows
-        """Those that were ended before they had come to their own end."""
-        self._stopped = stopped
-        self._end = end
-
-    def __call__(
-        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any
-    ) -> torch.Tensor:
-        del scores
-        for row, stopped in enumerate(self._stopped()):
-            if stopped and not self.rows[row]:
-                self.rows[row] = self._end not in input_ids[row].tolist()
-        return torch.tensor(self.rows, dtype=torch.bool, device=input_ids.device)
+def _beams(options: Options) -> bool:
+    return (options.num_beams or 1) > 1
 
 
 class BlipMaker:
@@ -201,7 +220,7 @@ def warm_up(engine: BlipEngine) -> None:
     """Caption one grey picture, so that the first real one does not pay for set-up."""
     height, width = engine.image_size
     grey = np.full((height, width, 3), 128, dtype=np.uint8)
-    engine.caption([grey], prompt=None)
+    engine.caption([grey])
 
 
 def _cause(source: str, error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from captioner import catalog
 from captioner.errors import ModelUnavailable, ShuttingDown
+from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
@@ -31,7 +32,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Resident:
-    """A loaded engine and the batcher that feeds it. A batch's group is its prompt.
+    """A loaded engine and the batcher that feeds it. A batch's group is its options.
 
     A result is `None` where the wish was halted.
     """
@@ -148,8 +149,8 @@ class EngineHouse:
         entry = catalog.find(model, self._settings)
         engine = self._makers[entry.kind].make(entry)
 
-        def run(prompt: Hashable, wishes: list[Wish]) -> list[Caption | None]:
-            return captions(engine, wishes, prompt=None if prompt is None else str(prompt))
+        def run(group: Hashable, wishes: list[Wish]) -> list[Caption | None]:
+            return captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
 
         batcher = Batcher(
             run,
@@ -160,14 +161,14 @@ class EngineHouse:
         return Resident(engine, batcher)
 
 
-def captions(engine: Engine, wishes: Sequence[Wish], *, prompt: str | None) -> list[Caption | None]:
+def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Caption | None]:
     """What the engine answers to those that are not halted; `None` for those that are."""
     wanted = [wish for wish in wishes if not wish.halt.done()]
     if not wanted:
         return [None] * len(wishes)
     answers = engine.caption(
         [wish.pixels for wish in wanted],
-        prompt=prompt,
+        options,
         stopped=lambda: [wish.halt.done() for wish in wanted],
     )
     by_wish = dict(zip(map(id, wanted), answers, strict=True))

@@ -7,16 +7,25 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from captioner.options import PLAIN, Options
+
 Pixels = npt.NDArray[np.uint8]
 """One picture as the engine wants it: (height, width, 3), RGB."""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """One answer: its text, and the token ids that it was decoded from, prompt included."""
+    """One answer: its text, and the token ids that it was decoded from, prompt included.
+
+    `score` is the mean log-probability of the generated tokens, the end among them, as the model
+    gave it before any temperature: 0 is certain. `None` where the engine does not say.
+    """
 
     text: str
     tokens: tuple[int, ...]
+    score: float | None = None
+    others: tuple["Caption", ...] = ()
+    """The further captions that were asked for, the best first."""
 
 
 Stopped = Callable[[], Sequence[bool]]
@@ -39,7 +48,11 @@ class Engine(Protocol):
         """What `caption` raises when a smaller batch may work."""
 
     def caption(
-        self, pictures: Sequence[Pixels], *, prompt: str | None, stopped: Stopped | None = None
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
     ) -> list[Caption | None]:
         """One caption per picture, in order. The same answer whatever else is in the batch.
 

@@ -1,0 +1,126 @@
+"""How a caption is to be made: what a request may ask of a model, besides its pictures."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from captioner.errors import InvalidOption
+
+MAX_SEED = 2**63 - 1
+
+
+class Length(StrEnum):
+    """How much a caption is to say. `alt_text` is for the `alt` of a web page: at most 125
+    characters, a sentence, without "image of".
+    """
+
+    SHORT = "short"
+    MEDIUM = "medium"
+    LONG = "long"
+    ALT_TEXT = "alt_text"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is left out is as the model does it. Pictures of equal options may share a batch.
+
+    Without a temperature a caption is the likeliest, found greedily or by beams; with one it is
+    drawn, and the same `seed` draws the same for the same picture, whatever else is in its batch.
+    """
+
+    prompt: str | None = None
+    """What the caption begins with; for chat models, what they are asked."""
+    system: str | None = None
+    """What a chat model is told before it is asked."""
+    max_new_tokens: int | None = None
+    min_new_tokens: int | None = None
+    num_beams: int | None = None
+    num_captions: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    language: str | None = None
+    """The language of the answer, in words or as a tag: "German", "de"."""
+    length: Length | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that were asked for, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def captions(self) -> int:
+        """How many captions each picture gets."""
+        return self.num_captions or 1
+
+    def to_json(self) -> str | None:
+        """As it is stored: what was asked for, names in order; `None` when nothing was."""
+        return json.dumps(self.given, sort_keys=True) if self.given else None
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self:
+        """What `to_json` made. Names of a later version are left out."""
+        stored = json.loads(text or "{}")
+        known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        if "length" in known:
+            known["length"] = Length(known["length"])
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model takes: the names of its options, and the most that it does."""
+
+    takes: frozenset[str]
+    max_new_tokens: int = 256
+    max_beams: int = 8
+    max_captions: int = 8
+    max_temperature: float = 2.0
+
+
+PLAIN = Options()
+"""A caption as the model makes it."""
+COMPLETING = Limits(
+    frozenset(field.name for field in fields(Options)) - {"system", "language"}, max_new_tokens=128
+)
+"""Of a model that goes on with a text."""
+CHATTING = Limits(frozenset(field.name for field in fields(Options)), max_new_tokens=512)
+"""Of a model that answers a question."""
+
+
+def check(options: Options, limits: Limits, *, model: str) -> None:
+    """Raise `InvalidOption`, naming the first that the model does not take, or not so."""
+    for name in options.given:
+        if name not in limits.takes:
+            known = ", ".join(sorted(limits.takes))
+            raise _invalid(name, f"the model {model!r} does not take it; it takes {known}")
+    for name, low, high in (
+        ("max_new_tokens", 1, limits.max_new_tokens),
+        ("min_new_tokens", 0, options.max_new_tokens or limits.max_new_tokens),
+        ("num_beams", 1, limits.max_beams),
+        ("num_captions", 1, limits.max_captions),
+        ("temperature", 0, limits.max_temperature),
+        ("seed", 0, MAX_SEED),
+    ):
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise _invalid(name, f"{value} is not from {low} to {high}")
+    _check_together(options)
+
+
+def _check_together(options: Options) -> None:
+    drawn, beams = bool(options.temperature), options.num_beams or 1
+    if drawn and beams > 1:
+        raise _invalid("num_beams", "beams find the likeliest caption; leave out the temperature")
+    if options.captions > 1 and not drawn and beams < options.captions:
+        raise _invalid(
+            "num_captions",
+            f"one picture has {options.captions} different captions only with a temperature, or "
+            f"with num_beams of {options.captions} or more",
+        )
+    if options.seed is not None and not drawn:
+        raise _invalid("seed", "nothing is drawn without a temperature above 0")
+
+
+def _invalid(name: str, why: str) -> InvalidOption:
+    return InvalidOption(f"{name}: {why}.", option=name)

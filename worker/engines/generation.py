@@ -1,0 +1,119 @@
+"""What our options mean to transformers' `generate`, and what is kept of its steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, StoppingCriteria
+
+from captioner.options import Options
+from worker.engines.protocol import Caption, Stopped
+
+
+def rows_per_picture(options: Options) -> int:
+    """How often a picture's inputs are given to `generate`: once for each caption that is drawn."""
+    return options.captions if options.temperature else 1
+
+
+def arguments(options: Options, *, max_new_tokens: int) -> dict[str, Any]:
+    """The arguments of `generate` that follow from the options."""
+    beams = options.num_beams or 1
+    longest = options.max_new_tokens or max_new_tokens
+    return {
+        "max_new_tokens": longest,
+        "min_new_tokens": min(options.min_new_tokens or 0, longest),
+        "num_beams": beams,
+        "num_return_sequences": options.captions if beams > 1 else 1,
+        "length_penalty": 1.0,
+        "do_sample": False,  # what is drawn is drawn by `Chooser`, row by row
+        "return_dict_in_generate": True,
+        "output_scores": beams > 1,
+    }
+
+
+def seeds(options: Options, *, rows: int) -> list[int | None]:
+    """A seed for each row: the same for each picture, whatever else is in its batch."""
+    each = rows_per_picture(options)
+    if options.seed is None:
+        return [None] * rows
+    return [options.seed + row % each for row in range(rows)]
+
+
+class Chooser(LogitsProcessor):
+    """Draws tokens where there is a temperature, and keeps the log-probability of each chosen.
+
+    A draw is the greatest of logits with Gumbel noise added, which is distributed as the softmax
+    (Maddison, Tarlow and Minka, 2014). Each row has its own generator, so that it draws the same in
+    any batch.
+    """
+
+    def __init__(self, temperature: float | None, seeds: Sequence[int | None]) -> None:
+        self._temperature = temperature
+        self._generators = [_generator(seed) for seed in seeds] if temperature else []
+        self._log_probs: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        chosen_by: torch.Tensor = scores
+        if self._temperature:
+            chosen_by = scores / self._temperature + self._noise(scores)
+        token = chosen_by.argmax(-1, keepdim=True)
+        self._log_probs.append(scores.float().log_softmax(-1).gather(-1, token)[:, 0])
+        return chosen_by  # type: ignore[return-value]
+
+    def _noise(self, scores: torch.Tensor) -> torch.Tensor:
+        rows = [torch.rand(scores.shape[-1], generator=each) for each in self._generators]
+        uniform = torch.stack(rows).clamp_(min=1e-20)
+        return -(-uniform.log()).log().to(scores.device)
+
+    @property
+    def steps(self) -> int:
+        """Tokens that were chosen for each row."""
+        return len(self._log_probs)
+
+    def means(self, lengths: Sequence[int]) -> list[float]:
+        """For each row, the mean of its first tokens, as many as `lengths` says."""
+        if not self._log_probs:
+            return [0.0] * len(lengths)
+        kept = torch.stack(self._log_probs, dim=1).tolist()
+        return [
+            sum(row[:length]) / max(1, length) for row, length in zip(kept, lengths, strict=True)
+        ]
+
+
+def _generator(seed: int | None) -> torch.Generator:
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
+
+
+class Cut(StoppingCriteria):
+    """Ends the rows of pictures that are stopped; the others go on as if alone. Asked after each
+    token.
+    """
+
+    def __init__(self, stopped: Stopped, *, pictures: int, ends: Sequence[int]) -> None:
+        self.pictures = [False] * pictures
+        """Those that were ended before they had come to their own end."""
+        self._stopped = stopped
+        self._ends = set(ends)
+
+    def __call__(
+        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any
+    ) -> torch.Tensor:
+        del scores
+        each = len(input_ids) // len(self.pictures)
+        for picture, stopped in enumerate(self._stopped()):
+            if stopped and not self.pictures[picture]:
+                rows = input_ids[picture * each : (picture + 1) * each].tolist()
+                self.pictures[picture] = any(self._ends.isdisjoint(row) for row in rows)
+        cut = torch.tensor(self.pictures, dtype=torch.bool, device=input_ids.device)
+        return cut.repeat_interleave(each)
+
+
+def ranked(captions: Sequence[Caption]) -> Caption:
+    """Several captions of one picture as one: the likeliest, with the others after it."""
+    best, *others = sorted(captions, key=lambda one: -(one.score or 0.0))
+    return Caption(best.text, best.tokens, best.score, tuple(others))
