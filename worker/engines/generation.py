@@ -53,6 +53,7 @@ class Chooser(LogitsProcessor):
         self._log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        del input_ids
         chosen_by: torch.Tensor = scores
         if self._temperature:
             chosen_by = scores / self._temperature + self._noise(scores)
