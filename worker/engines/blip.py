@@ -28,6 +28,7 @@ from worker.engines.device import Placement, place
 from worker.engines.generation import (
     Chooser,
     Cut,
+    Dice,
     arguments,
     ranked,
     rows_per_picture,
@@ -51,11 +52,11 @@ class BlipEngine:
         revision: str,
         max_new_tokens: int,
     ) -> None:
-        self._model = model
+        self.model = model
+        self.processor = processor
+        self.placement = placement
+        self.max_new_tokens = max_new_tokens
         self._tokenizer = tokenizer
-        self._processor = processor
-        self._placement = placement
-        self._max_new_tokens = max_new_tokens
         self._revision = revision
         size = processor.size
         self._image_size = (int(size["height"]), int(size["width"]))
@@ -89,12 +90,12 @@ class BlipEngine:
         """
         each = rows_per_picture(options)
         rows = each * len(pictures)
-        chooser = Chooser(options.temperature, seeds(options, rows=rows))
-        cut = Cut(stopped, pictures=len(pictures), ends=[self._end]) if stopped else None
-        made = self._model.generate(
+        chooser = Chooser(Dice(options.temperature, seeds(options, rows=rows)))
+        cut = Cut(stopped, pictures=len(pictures), ends=[self.end]) if stopped else None
+        made = self.model.generate(
             pixel_values=self._pixel_values(pictures).repeat_interleave(each, 0),
-            **self._prompt(options.prompt, rows),
-            **arguments(options, max_new_tokens=self._max_new_tokens),
+            **self._inputs(options.prompt, rows),
+            **arguments(options, max_new_tokens=self.max_new_tokens),
             logits_processor=LogitsProcessorList([] if _beams(options) else [chooser]),
             stopping_criteria=StoppingCriteriaList([cut] if cut else []),
         )
@@ -105,46 +106,50 @@ class BlipEngine:
             for n in range(len(pictures))
         ]
 
-    def _prompt(self, prompt: str | None, rows: int) -> dict[str, torch.Tensor]:
-        if not prompt:
-            return {}
-        # A prompt is words: what looks like a special token in it is not one.
-        text = self._tokenizer([prompt] * rows, split_special_tokens=True, return_tensors="pt")
-        return {
-            "input_ids": text.input_ids.to(self._placement.device),
-            "attention_mask": text.attention_mask.to(self._placement.device),
-        }
+    def prompt_ids(self, prompt: str | None) -> torch.Tensor:
+        """(1, T) the tokens that a caption begins with, on the engine's device."""
+        ids = [self.model.config.text_config.bos_token_id]
+        if prompt:
+            # A prompt is words: what looks like a special token in it is not one.
+            ids += self._tokenizer(prompt, split_special_tokens=True).input_ids[1:-1]
+        return torch.tensor([ids], device=self.placement.device)
+
+    def _inputs(self, prompt: str | None, rows: int) -> dict[str, torch.Tensor]:
+        # `generate` cuts the last token off: there the processor has put the end of the prompt
+        ids = torch.nn.functional.pad(self.prompt_ids(prompt), (0, 1), value=self.end)
+        ids = ids.repeat(rows, 1)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
     @property
-    def _end(self) -> int:
-        token: int = self._model.config.text_config.sep_token_id
+    def end(self) -> int:
+        """The token that ends a caption."""
+        token: int = self.model.config.text_config.sep_token_id
         return token
 
     def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
-        values = self._processor(
+        values = self.processor(
             list(pictures), do_resize=False, input_data_format="channels_last", return_tensors="pt"
         ).pixel_values
-        tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
+        tensor: torch.Tensor = values.to(self.placement.device, self.placement.dtype)
         return tensor
 
     def _read(self, made: Any, chooser: Chooser) -> list[Caption]:
-        end = self._end
         rows = made.sequences.tolist()
         # What follows the end is padding.
-        tokens = [row[: row.index(end) + 1] if end in row else row for row in rows]
+        tokens = [row[: row.index(self.end) + 1] if self.end in row else row for row in rows]
         scored = getattr(made, "sequences_scores", None)
         if scored is None:
             given = len(rows[0]) - chooser.steps
             scores = chooser.means([len(row) - given for row in tokens])
         else:
             scores = scored.tolist()
-        return [
-            Caption(
-                self._tokenizer.decode(row, skip_special_tokens=True).strip(), tuple(row), score
-            )
-            for row, score in zip(tokens, scores, strict=True)
-        ]
+        return [self.read(row, score=score) for row, score in zip(tokens, scores, strict=True)]
+
+    def read(self, tokens: list[int], *, score: float) -> Caption:
+        """The caption that tokens stand for."""
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        return Caption(text, tuple(tokens), score)
 
 
 def _beams(options: Options) -> bool:
@@ -156,19 +161,19 @@ class BlipMaker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._placement = place(settings)
+        self.placement = place(settings)
 
     @property
     def device(self) -> str:
         """Device and number format."""
-        return self._placement.name
+        return self.placement.name
 
     def make(self, entry: ModelEntry) -> BlipEngine:
         """The engine of a model, loaded and warm. Raises `ModelUnavailable` with the cause."""
         engine = load(
             entry.source,
             revision=self._settings.model_revision,
-            placement=self._placement,
+            placement=self.placement,
             max_new_tokens=self._settings.max_new_tokens,
         )
         warm_up(engine)

@@ -39,32 +39,43 @@ def seeds(options: Options, *, rows: int) -> list[int | None]:
     return [options.seed + row % each for row in range(rows)]
 
 
-class Chooser(LogitsProcessor):
-    """Draws tokens where there is a temperature, and keeps the log-probability of each chosen.
+class Dice:
+    """Draws tokens, each row by a generator of its own, so that it draws the same in any batch.
 
-    A draw is the greatest of logits with Gumbel noise added, which is distributed as the softmax
-    (Maddison, Tarlow and Minka, 2014). Each row has its own generator, so that it draws the same in
-    any batch.
+    A draw is the greatest of logits with Gumbel noise added, which is distributed as their softmax
+    (Maddison, Tarlow and Minka, 2014). Without a temperature it is the likeliest.
     """
 
     def __init__(self, temperature: float | None, seeds: Sequence[int | None]) -> None:
         self._temperature = temperature
         self._generators = [_generator(seed) for seed in seeds] if temperature else []
+
+    def shake(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """(B, V) logits of these rows, such that the greatest is the token that is drawn."""
+        if not self._temperature:
+            return logits
+        drawn = [torch.rand(logits.shape[-1], generator=self._generators[row]) for row in rows]
+        uniform = torch.stack(drawn).clamp_(min=1e-20)
+        return logits / self._temperature - (-uniform.log()).log().to(logits.device)
+
+    def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """(B, 1) the tokens that are drawn."""
+        return self.shake(logits, rows).argmax(-1, keepdim=True)
+
+
+class Chooser(LogitsProcessor):
+    """Lets `generate` take what the dice say, and keeps the log-probability of each token."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
         self._log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         del input_ids
-        chosen_by: torch.Tensor = scores
-        if self._temperature:
-            chosen_by = scores / self._temperature + self._noise(scores)
-        token = chosen_by.argmax(-1, keepdim=True)
+        shaken = self._dice.shake(scores, range(len(scores)))
+        token = shaken.argmax(-1, keepdim=True)
         self._log_probs.append(scores.float().log_softmax(-1).gather(-1, token)[:, 0])
-        return chosen_by  # type: ignore[return-value]
-
-    def _noise(self, scores: torch.Tensor) -> torch.Tensor:
-        rows = [torch.rand(scores.shape[-1], generator=each) for each in self._generators]
-        uniform = torch.stack(rows).clamp_(min=1e-20)
-        return -(-uniform.log()).log().to(scores.device)
+        return shaken  # type: ignore[return-value]
 
     @property
     def steps(self) -> int:
