@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import service
+from benchmarks import engine, service
 
-BENCHMARKS = {"service": service.main}
+BENCHMARKS = {"service": service.main, "engine": engine.main}
 
 
 def main() -> int:
