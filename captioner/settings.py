@@ -57,7 +57,9 @@ class Settings(BaseSettings):
         pattern="^(auto|float32|bfloat16|float16)$",
         description="auto, float32, bfloat16 or float16. auto: float32 on a CPU.",
     )
-    max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption, in tokens.")
+    max_new_tokens: int = Field(
+        20, ge=1, le=512, description="Longest caption, in tokens. Chat models may take 192."
+    )
 
     # Limits of a request
     max_images: int = Field(1000, ge=1, le=10_000, description="Pictures in one request.")

@@ -26,7 +26,8 @@ from transformers import (
     Qwen2Tokenizer,
 )
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPilfrom transformers.utils.logging import disable_progress_bar
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.utils.logging import disable_progress_bar
 
 TEXT = """You describe pictures for people who cannot see them. Describe this picture in one
 sentence. What is in the picture? A red circle to the left of two blue squares. Answer in German.
@@ -71,7 +72,7 @@ GEMMA_TEMPLATE = """{{ bos_token }}
 
 
 def blip2(folder: Path) -> Path:
-    """As Salesforce/blip2-opt-2.7b: a vision tower, a Q-Former, and OPT that goes on with a text."""
+    """As Salesforce/blip2-opt-2.7b: a vision tower, a Q-Former, and OPT that completes a text."""
     vocabulary, merges = _byte_pairs(["<unk>", "<pad>", "</s>"])
     tokenizer = GPT2Tokenizer(
         vocab=vocabulary,
@@ -151,7 +152,7 @@ def intern_vlm(folder: Path) -> Path:
 
 
 def gemma(folder: Path) -> Path:
-    """As google/gemma-3-4b-it: SigLIP, and a text model with windows whose pictures see both ways."""
+    """As google/gemma-3-4b-it: SigLIP, and a text model that looks back through windows."""
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     words = sorted({f"{word}▁" for word in TEXT.split()} | {"\n", "\n\n", "\n\n\n", "\n\n\n\n"})
     letters = sorted({letter for word in words for letter in word} | set(TEXT))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from transformers import InternVLForConditionalGeneration, InternVLProcessor
-from transformers.utils import is_torchvision_available
+from transformers.utils.import_utils import is_torchvision_available
 
 from worker.engines.chat import ChatEngine, chat_engine
 from worker.engines.device import Placement
@@ -18,7 +18,7 @@ from worker.engines.weights import Weights
 WHOLE = {"crop_to_patches": False}
 
 
-class PictureProcessor(InternVLProcessor):  # type: ignore[misc]
+class PictureProcessor(InternVLProcessor):
     """InternVL's processor for pictures alone: its part for videos needs torchvision.
 
     Which parts a processor has, and loads, transformers reads from the arguments of `__init__`.

@@ -87,7 +87,8 @@ def network(architecture: Any, folder: Path, placement: Placement, *, model_type
 
 def image_processor(folder: Path) -> Any:
     """The image processor in a folder, in Pillow: the same pixels on every machine."""
-    return AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    read: Any = AutoImageProcessor
+    return read.from_pretrained(folder, backend="pil", trust_remote_code=False)
 
 
 def type_of(folder: Path) -> str:
