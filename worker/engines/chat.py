@@ -1,7 +1,7 @@
 """Chat models: they are shown a picture and asked a question, and the answer is the caption.
 
-How a chat is written down (its template, where the picture goes, special tokens) is the business
-of the model's own processor. Which networks there are is told in `intern_vlm` and `gemma`.
+How a chat is written down is told in `chat_text`, and which networks there are in `intern_vlm` and
+`gemma`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import torch
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 from worker.engines.answers import Frame, answers, ends_of
+from worker.engines.chat_text import ChatText
 from worker.engines.device import Placement
 from worker.engines.loading import image_processor
 from worker.engines.prompts import Prompt, prompt_for
@@ -25,7 +26,8 @@ ANSWER_TOKENS = 192
 class ChatEngine:
     """Answers equal token by token to the model's own processor and `generate`.
 
-    `whole`: what the processor must be told to take a picture as one, not cut into tiles.
+    `images` is the image processor, and `whole` what it must be told to take a picture as one, not
+    cut into tiles.
     """
 
     out_of_memory: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemoryError)
@@ -34,6 +36,7 @@ class ChatEngine:
         self,
         model: Any,
         processor: Any,
+        images: Any,
         *,
         whole: Mapping[str, bool],
         placement: Placement,
@@ -41,18 +44,16 @@ class ChatEngine:
         max_new_tokens: int,
     ) -> None:
         self._model = model
-        self._processor = processor
-        self._how = {
-            "text_kwargs": {"padding": True, "padding_side": "left"},
-            "images_kwargs": {"do_resize": False, "input_data_format": "channels_last", **whole},
-        }
+        self._text = ChatText(processor)
+        self._tokenizer = processor.tokenizer
+        self._images = images
+        self._whole = whole
         self._placement = placement
         self._max_new_tokens = max_new_tokens
         self._ends = ends_of(model.generation_config)
-        size = processor.image_processor.size
         self.revision = revision
-        self.image_size = (int(size["height"]), int(size["width"]))
-        self.resampling = Resampling(processor.image_processor.resample)
+        self.image_size = (int(images.size["height"]), int(images.size["width"]))
+        self.resampling = Resampling(images.resample)
 
     @torch.inference_mode()
     def caption(
@@ -72,33 +73,31 @@ class ChatEngine:
             self._model.generate,
             inputs,
             options,
-            frame=Frame(
-                given=given, kept=given, ends=self._ends, tokenizer=self._processor.tokenizer
-            ),
+            frame=Frame(given=given, kept=given, ends=self._ends, tokenizer=self._tokenizer),
             max_new_tokens=self._max_new_tokens,
             stopped=stopped,
         )
 
     def _inputs(self, pictures: Sequence[Pixels], prompt: Prompt) -> dict[str, torch.Tensor]:
-        # One question for all, so rows are of one length: padding, left, is there for the principle
-        made = self._processor.apply_chat_template(
-            [_chat(picture, prompt) for picture in pictures],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
+        # A batch has one question, so its rows are of one length, and nothing is padded.
+        row = self._text.inputs(prompt)
+        device = self._placement.device
+        inputs = {
+            name: torch.tensor([ids] * len(pictures), device=device) for name, ids in row.items()
+        }
+        return {**inputs, "pixel_values": self._pixel_values(pictures)}
+
+    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
+        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
+        values = self._images(
+            list(pictures),
+            do_resize=False,
+            input_data_format="channels_last",
             return_tensors="pt",
-            sanitize_control_tokens=True,  # prompts are words: no special token is in them
-            processor_kwargs=self._how,
-        )
-        inputs = {name: tensor.to(self._placement.device) for name, tensor in made.items()}
-        inputs["pixel_values"] = inputs["pixel_values"].to(self._placement.dtype)
-        return inputs
-
-
-def _chat(picture: Pixels, prompt: Prompt) -> list[dict[str, Any]]:
-    asked = [{"type": "image", "image": picture}, {"type": "text", "text": prompt.user}]
-    told = [{"type": "text", "text": prompt.system}]
-    return [{"role": "system", "content": told}, {"role": "user", "content": asked}]
+            **self._whole,
+        ).pixel_values
+        tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
+        return tensor
 
 
 def chat_engine(
@@ -111,12 +110,10 @@ def chat_engine(
     max_new_tokens: int,
 ) -> ChatEngine:
     """The engine of a network and its processor. ValueError: nobody wrote how to chat with it."""
-    if not processor.chat_template:
-        raise ValueError("it has no chat template, so nothing can be asked of it")
-    processor.image_processor = image_processor(weights.folder)
     return ChatEngine(
         model,
         processor,
+        image_processor(weights.folder),
         whole=whole,
         placement=placement,
         revision=weights.revision,
