@@ -154,11 +154,9 @@ def intern_vlm(folder: Path) -> Path:
 def gemma(folder: Path) -> Path:
     """As google/gemma-3-4b-it: SigLIP, and a text model that looks back through windows."""
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
-    words = sorted({f"{word}▁" for word in TEXT.split()} | {"\n", "\n\n", "\n\n\n", "\n\n\n\n"})
-    letters = sorted({letter for word in words for letter in word} | set(TEXT))
-    pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
+    pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *sorted({"▁", *TEXT})]
     tokenizer = GemmaTokenizer(
-        vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))},
+        vocab={piece: number for number, piece in enumerate(pieces)},
         merges=[],
         extra_special_tokens={
             "boi_token": "<start_of_image>",
@@ -167,6 +165,7 @@ def gemma(folder: Path) -> Path:
         },
     )
     tokenizer.add_tokens(["<start_of_turn>", "<end_of_turn>"], special_tokens=True)
+    tokenizer.add_tokens(["\n\n", "\n\n\n", "\n\n\n\n"])  # tokens of their own, but not special
     processor: Any = Gemma3Processor(
         Gemma3ImageProcessorPil(size=_square(64)), tokenizer, GEMMA_TEMPLATE, image_seq_length=16
     )

@@ -53,7 +53,7 @@ def test_a_folder_with_a_blip_is_run_as_one() -> None:
 def test_a_network_that_none_can_run_is_refused_with_those_that_can(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     house = EngineHouse(settings(tmp_path))
-    with pytest.raises(ModelUnavailable, match="'llama'.*blip-2, gemma3, internvl"):
+    with pytest.raises(ModelUnavailable, match=r"'llama'.*blip-2, gemma3, internvl"):
         house.get("mine")
 
 

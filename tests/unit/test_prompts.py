@@ -61,9 +61,14 @@ def test_blank_texts_are_as_if_left_out(blank: str) -> None:
 
 
 def test_the_version_is_raised_with_every_change_of_words() -> None:
-    words = repr((SYSTEM, QUESTION, prompts.LENGTHS, sorted(prompts.LANGUAGES.items())))
-    written = hashlib.sha256(words.encode()).hexdigest()[:12]
-    assert (PROMPT_VERSION, written) == ("1", "?")
+    asked = [
+        prompt_for(Options(prompt=prompt, length=length, language=language))
+        for prompt in (None, "What?")
+        for length in (None, *Length)
+        for language in (None, "gsw", *prompts.LANGUAGES)
+    ]
+    written = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+    assert (PROMPT_VERSION, written) == ("1", "f8dcc8d176df")
 
 
 def test_prompts_are_made_without_a_network_library() -> None:
