@@ -80,6 +80,14 @@ def tokens(answers: list[Any]) -> list[list[int]]:
     return [list(answer.tokens) for answer in answers]
 
 
+def test_the_network_is_given_bit_for_bit_the_pixels_of_the_models_own_processor(
+    engine, pixels, checkpoint
+) -> None:
+    processor = Blip2Processor.from_pretrained(checkpoint)
+    expected = processor(images=PICTURES, return_tensors="pt").pixel_values
+    assert torch.equal(engine._pixel_values(pixels), expected)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_batches_of_every_size_equal_generate_token_for_token(
     engine, pixels, reference, size

@@ -1,135 +1,26 @@
 """Chat models answer as transformers does, and are asked what the options say."""
 
-import json
-import shutil
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import ModuleType
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    AutoTokenizer,
-    Gemma3ForConditionalGeneration,
-    Gemma3Processor,
-    InternVLForConditionalGeneration,
-    InternVLProcessor,
-)
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
-from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.options import Length, Options
 from tests import standins
-from tests.unit.asking import (
-    COUNT,
-    CPU,
-    Listening,
-    fitted,
-    from_token,
-    in_batches,
-    photographs,
-    without,
-)
-from worker.engines import gemma, intern_vlm
+from tests.unit.asking import COUNT, Listening, from_token, in_batches
+from tests.unit.chatting import MODULES, PICTURES, PLAIN, TOKENS, Case, load
 from worker.engines.chat import ANSWER_TOKENS, ChatEngine
-from worker.engines.prompts import SYSTEM, prompt_for
-from worker.engines.weights import fetch
+from worker.engines.prompts import SYSTEM
 
-TOKENS = 12
-PLAIN = Options(max_new_tokens=TOKENS)
 BEAMS = Options(max_new_tokens=TOKENS, num_beams=3, num_captions=2)
 DRAWN = Options(max_new_tokens=TOKENS, temperature=0.3, seed=5, num_captions=2)
-
-
-class WithoutVideos(InternVLProcessor):
-    """Transformers' own, that does not mind its missing part."""
-
-    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        if argument_name != "video_processor":
-            return super().check_argument_for_proper_class(argument_name, argument)
-        return None
-
-
-def intern_reference(folder: Path) -> tuple[Any, Any]:
-    processor = WithoutVideos(
-        GotOcr2ImageProcessorPil.from_pretrained(folder),
-        AutoTokenizer.from_pretrained(folder),
-        None,
-        image_seq_length=json.loads((folder / "processor_config.json").read_text())[
-            "image_seq_length"
-        ],
-        chat_template=(folder / "chat_template.jinja").read_text(),
-    )
-    return InternVLForConditionalGeneration.from_pretrained(folder).eval(), processor
-
-
-def gemma_reference(folder: Path) -> tuple[Any, Any]:
-    model = Gemma3ForConditionalGeneration.from_pretrained(folder).eval()
-    return model, Gemma3Processor.from_pretrained(folder)
-
-
-MODULES: dict[str, ModuleType] = {"intern_vlm": intern_vlm, "gemma": gemma}
-REFERENCES = {"intern_vlm": intern_reference, "gemma": gemma_reference}
-WHOLE = {"intern_vlm": {"crop_to_patches": False}, "gemma": {"do_pan_and_scan": False}}
-PICTURES = photographs()
-
-
-def load(kind: str, folder: Path) -> ChatEngine:
-    return MODULES[kind].load(str(folder), revision="main", placement=CPU, max_new_tokens=20)
-
-
-@dataclass
-class Case:
-    kind: str
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self.engine = load(self.kind, self.folder)
-        self.pixels = fitted(PICTURES, self.engine)
-        self.reference = cache(self._reference)
-
-    def _reference(self, **arguments: Any) -> list[list[int]]:
-        """Tokens by transformers alone: its processor and `generate`, one picture at a time."""
-        model, processor = REFERENCES[self.kind](self.folder)
-        prompt = prompt_for(PLAIN)
-        answers = []
-        for picture in PICTURES:
-            chat = [
-                {"role": "system", "content": [{"type": "text", "text": prompt.system}]},
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "image", "image": picture},
-                        {"type": "text", "text": prompt.user},
-                    ],
-                },
-            ]
-            inputs = processor.apply_chat_template(
-                [chat],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-                processor_kwargs={"images_kwargs": WHOLE[self.kind]},
-            )
-            with torch.inference_mode():
-                made = model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS, **arguments)
-            answers.append(made[0, inputs["input_ids"].shape[1] :].tolist())
-        return answers
 
 
 @pytest.fixture(scope="module", params=sorted(MODULES))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     kind = request.param
     return Case(kind, standins.MAKERS[kind](tmp_path_factory.mktemp(kind) / "model"))
-
-
-@pytest.fixture
-def folder(case: Case, tmp_path: Path) -> Path:
-    """A copy of the checkpoint, to be damaged."""
-    return Path(shutil.copytree(case.folder, tmp_path / "model"))
 
 
 @pytest.fixture
@@ -153,6 +44,25 @@ def asked(listening: tuple[ChatEngine, Listening], case: Case, options: Options)
 
 def words(case: Case, ids: list[int]) -> str:
     return case.engine._tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        PLAIN,
+        Options(prompt="What is\n\n\nleft of 'it'?  And why?", system="Count.\n\n- Do!"),
+        Options(language="日本語", length=Length.ALT_TEXT),
+    ],
+    ids=["plain", "own words", "wishes"],
+)
+def test_the_network_is_given_bit_for_bit_what_the_models_own_processor_makes(
+    case, listening, options
+) -> None:
+    engine, network = listening
+    for picture, pixels in zip(PICTURES, case.pixels, strict=True):
+        engine.caption([pixels], replace(options, max_new_tokens=1))
+        for name, tensor in case.inputs(picture, options).items():
+            assert torch.equal(network.asked[-1][name], tensor), name
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -214,14 +124,13 @@ def test_the_score_is_the_mean_log_probability_of_the_answer(case, listening) ->
     engine, network = listening
     (answer,) = engine.caption(case.pixels[:1], PLAIN)
     inputs = network.asked[-1]
-    model, _ = REFERENCES[case.kind](case.folder)
     given = inputs["input_ids"].shape[1]
     whole = torch.cat([inputs["input_ids"], torch.tensor([answer.tokens])], dim=1)
     more = {"token_type_ids": torch.zeros_like(whole)} if "token_type_ids" in inputs else {}
     if more:
         more["token_type_ids"][:, :given] = inputs["token_type_ids"]
     with torch.inference_mode():
-        logits = model(input_ids=whole, pixel_values=inputs["pixel_values"], **more).logits
+        logits = case.model(input_ids=whole, pixel_values=inputs["pixel_values"], **more).logits
     log_probs = logits[0, given - 1 : -1].log_softmax(-1)
     chosen = log_probs.gather(-1, torch.tensor(answer.tokens)[:, None])
     assert answer.score == pytest.approx(chosen.mean().item(), abs=1e-3)
@@ -271,43 +180,3 @@ def test_an_answer_has_room_for_a_paragraph_unless_the_request_says_otherwise(
 def test_it_runs_with_sdpa_attention(case) -> None:
     assert case.engine._model.config._attn_implementation == "sdpa"
     assert case.engine._model.config.text_config._attn_implementation == "sdpa"
-
-
-def test_internvl_takes_transformers_own_processor_where_torchvision_is() -> None:
-    assert intern_vlm.processor_class(torchvision=True) is InternVLProcessor
-    assert intern_vlm.processor_class(torchvision=False) is intern_vlm.PictureProcessor
-
-
-def test_internvl_loads_without_torchvision(tmp_path: Path) -> None:
-    folder = standins.intern_vlm(tmp_path / "model")
-    processor = intern_vlm.PictureProcessor.from_pretrained(folder)
-    assert processor.image_seq_length == 4
-    assert processor.chat_template == standins.INTERN_TEMPLATE
-    assert fetch(str(folder), revision="main").revision == load("intern_vlm", folder).revision
-
-
-def test_another_architecture_is_refused_by_name(case, folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-    with pytest.raises(ModelUnavailable, match="bert"):
-        load(case.kind, folder)
-
-
-def test_weights_that_lack_a_part_are_unavailable_not_noise(case, folder: Path) -> None:
-    without(folder, weight="layers.0")
-    with pytest.raises(ModelUnavailable, match="lack") as raised:
-        load(case.kind, folder)
-    assert not raised.value.retryable
-
-
-def test_weights_cut_short_are_waited_for(case, folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelNotReady):
-        load(case.kind, folder)
-
-
-def test_a_model_without_a_chat_template_is_refused(case, folder: Path) -> None:
-    (folder / "chat_template.jinja").unlink()
-    with pytest.raises(ModelUnavailable, match="chat template"):
-        load(case.kind, folder)
