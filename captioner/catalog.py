@@ -1,14 +1,22 @@
 """The models that can be asked for, by name. No network is loaded here, and no torch imported."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.errors import ModelUnknown
-from captioner.options import COMPLETING, Limits
+from captioner.options import CHATTING, COMPLETING, Limits
 from captioner.settings import Settings
 
 SCENES_FOLDER = Path(__file__).parent / "checkpoints" / "scenes"
+
+MODEL_TYPES = {"blip": "blip", "blip-2": "blip2", "internvl": "intern_vlm", "gemma3": "gemma"}
+"""The `model_type` of a config.json to the kind of engine that runs it."""
+CHAT_KINDS = frozenset({"intern_vlm", "gemma"})
+
+GOES_ON = "The caption goes on with it."
+ANSWERS = "A question, which the caption answers."
 
 
 @dataclass(frozen=True)
@@ -19,11 +27,17 @@ class ModelEntry:
     source: str
     """A Hugging Face hub id, or a local folder in the same format."""
     kind: str
-    """The engine that runs it: a name in `worker.engines.kinds`."""
+    """The engine that runs it: a name in `worker.engines.kinds`. "own": as its config.json says."""
     license: str
     description: str
     limits: Limits = COMPLETING
     """What a request may ask of it."""
+    prompt: str = GOES_ON
+    """What becomes of a request's prompt."""
+    memory: str = "as large as its weights, and room for a batch"
+    """What its weights take while it is loaded."""
+    batch: int = 16
+    """Pictures at once, unless `CAPTIONER_MAX_BATCH` is set."""
 
 
 BUILT_IN = (
@@ -33,6 +47,7 @@ BUILT_IN = (
         kind="blip",
         license="BSD-3-Clause",
         description="BLIP base, 247 M parameters: one short English sentence. The default.",
+        memory="1.0 GB in float32, 0.5 GB in bfloat16",
     ),
     ModelEntry(
         name="blip-large",
@@ -40,6 +55,7 @@ BUILT_IN = (
         kind="blip",
         license="BSD-3-Clause",
         description="BLIP large, 470 M parameters: slower and a little more precise.",
+        memory="1.9 GB in float32, 0.9 GB in bfloat16",
     ),
     ModelEntry(
         name="scenes",
@@ -47,6 +63,38 @@ BUILT_IN = (
         kind="blip",
         license="MIT",
         description="Our own tiny BLIP for drawn shapes. For demos and tests, not photographs.",
+        memory="under 20 MB",
+    ),
+    ModelEntry(
+        name="blip2",
+        source="Salesforce/blip2-opt-2.7b",
+        kind="blip2",
+        license="MIT",
+        description="BLIP-2 with OPT, 3.7 B parameters: goes on with a prompt, in English.",
+        memory="15 GB in float32, 7.5 GB in bfloat16",
+        batch=8,
+    ),
+    ModelEntry(
+        name="intern_vlm",
+        source="OpenGVLab/InternVL3-1B-hf",
+        kind="intern_vlm",
+        license="see its model card",
+        description="InternVL 3, 0.9 B parameters: answers questions about a picture.",
+        limits=CHATTING,
+        prompt=ANSWERS,
+        memory="3.8 GB in float32, 1.9 GB in bfloat16",
+        batch=8,
+    ),
+    ModelEntry(
+        name="gemma",
+        source="google/gemma-3-4b-it",
+        kind="gemma",
+        license="Gemma Terms of Use",
+        description="Gemma 3, 4.3 B parameters: answers questions, in many languages.",
+        limits=CHATTING,
+        prompt=ANSWERS,
+        memory="17 GB in float32, 8.6 GB in bfloat16",
+        batch=4,
     ),
 )
 
@@ -60,10 +108,7 @@ def add(entry: ModelEntry) -> None:
 
 def entries(settings: Settings) -> Mapping[str, ModelEntry]:
     """Every model known by name: built in, added, or named by `model_sources`."""
-    own = (
-        ModelEntry(name, source, "blip", "as its owner says", f"Your own BLIP: {source}")
-        for name, source in settings.model_sources.items()
-    )
+    own = (_own(name, source) for name, source in settings.model_sources.items())
     return {entry.name: entry for entry in (*BUILT_IN, *_added.values(), *own)}
 
 
@@ -82,6 +127,35 @@ def find(name: str, settings: Settings) -> ModelEntry:
     return entry
 
 
+def batch_of(entry: ModelEntry, settings: Settings) -> int:
+    """Pictures at once: what the operator set, and otherwise what suits the model."""
+    if "max_batch" in settings.model_fields_set:
+        return settings.max_batch
+    return min(entry.batch, settings.max_batch)
+
+
 def queue_of(model: str) -> str:
     """The Celery queue that carries a model's work."""
     return f"caption.{model}"
+
+
+def _own(name: str, source: str) -> ModelEntry:
+    chats = MODEL_TYPES.get(_type_in(Path(source)) or "") in CHAT_KINDS
+    return ModelEntry(
+        name,
+        source,
+        "own",
+        "as its owner says",
+        f"Your own: {source}",
+        limits=CHATTING if chats else COMPLETING,
+        prompt=ANSWERS if chats else GOES_ON,
+    )
+
+
+def _type_in(folder: Path) -> str | None:
+    """The type of a local folder's network; `None` where the worker will find it out."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

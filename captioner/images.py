@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # a decode child must not load pydantic
     from captioner.settings import Settings
 
 Size = tuple[int, int]
+Resampling = Image.Resampling
+"""The filters with which a picture is resized. Networks were trained with one each."""
 
 _MEDIA_TYPES = {
     name: f"image/{name.lower()}"
@@ -92,13 +94,15 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
         return pixels.upright_rgb(image)
 
 
-def fit(image: Image.Image, size: Size) -> NDArray[np.uint8]:
+def fit(
+    image: Image.Image, size: Size, resampling: Resampling = Resampling.BICUBIC
+) -> NDArray[np.uint8]:
     """`image` as (height, width, 3) for a `size` of (height, width), its shape not kept.
 
-    Bicubic, and bit for bit what the PIL image processors of transformers make of it.
+    Bit for bit what the PIL image processors of transformers make of it with that filter.
     """
     height, width = size
-    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(image.resize((width, height), resampling))
 
 
 @contextmanager

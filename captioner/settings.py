@@ -52,12 +52,20 @@ class Settings(BaseSettings):
     )
     model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    engine: str = Field(
+        "auto",
+        pattern="^(auto|reference|torch|openvino)$",
+        description="What runs BLIP. reference: transformers' own generate; torch: our loop; "
+        "openvino: our loop on OpenVINO (CPU). auto: torch.",
+    )
     dtype: str = Field(
         "auto",
         pattern="^(auto|float32|bfloat16|float16)$",
         description="auto, float32, bfloat16 or float16. auto: float32 on a CPU.",
     )
-    max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption, in tokens.")
+    max_new_tokens: int = Field(
+        20, ge=1, le=512, description="Longest caption, in tokens. Chat models may take 192."
+    )
 
     # Limits of a request
     max_images: int = Field(1000, ge=1, le=10_000, description="Pictures in one request.")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from captioner.catalog import ModelEntry
+from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.engines.kinds import KINDS
@@ -21,6 +22,7 @@ class Sleepy:
     """See `worker.engines.protocol.Engine`."""
 
     image_size = (8, 8)
+    resampling = Resampling.BICUBIC
     revision = "sleepy"
     out_of_memory = (MemoryError,)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from captioner import images
 
-Work = Callable[[bytes, images.Size, images.ImageLimits], NDArray[np.uint8]]
+Work = Callable[[bytes, images.Size, images.ImageLimits, images.Resampling], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,21 @@ class Task:
 
     data: bytes
     size: images.Size
+    resampling: images.Resampling
     limits: images.ImageLimits
     slot: str
     cpu_s: float
     work: Work
 
 
-def decode_and_fit(data: bytes, size: images.Size, limits: images.ImageLimits) -> NDArray[np.uint8]:
+def decode_and_fit(
+    data: bytes,
+    size: images.Size,
+    limits: images.ImageLimits,
+    resampling: images.Resampling = images.Resampling.BICUBIC,
+) -> NDArray[np.uint8]:
     """The picture as (height, width, 3), for a `size` of (height, width). Raises `ImageError`."""
-    return images.fit(images.decode(data, limits), size)
+    return images.fit(images.decode(data, limits), size, resampling)
 
 
 def confine(memory_bytes: int) -> None:
@@ -63,7 +69,7 @@ def run(task: Task) -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + task.cpu_s) + 1)
     started = time.perf_counter()
-    pixels = task.work(task.data, task.size, task.limits)
+    pixels = task.work(task.data, task.size, task.limits, task.resampling)
     shape = (*task.size, 3)
     if pixels.shape != shape:
         raise ValueError(f"pixels of shape {pixels.shape} where {shape} was asked for")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from captioner.errors import ImageUndecodable, ShuttingDown
-from captioner.images import ImageLimits, Size
+from captioner.images import ImageLimits, Resampling, Size
 from worker import decode_child
 from worker.pixel_slot import PixelSlot
 from worker.spawning import CleanSpawnContext
@@ -53,10 +53,11 @@ class DecodeRules:
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """A picture's bytes, the (height, width) wanted, and who waits for it."""
+    """A picture's bytes, the (height, width) wanted, how to get there, and who waits for it."""
 
     data: bytes
     size: Size
+    resampling: Resampling
     future: "Future[DecodedImage]"
 
 
@@ -119,7 +120,7 @@ class DecodeLane:
         rules = self._rules
         slot = self._slot.reserve(job.size)
         task = decode_child.Task(
-            job.data, job.size, rules.limits, slot, rules.timeout_s, rules.work
+            job.data, job.size, job.resampling, rules.limits, slot, rules.timeout_s, rules.work
         )
         try:
             decode_ms = self._run(task)

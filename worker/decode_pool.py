@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from captioner.errors import ShuttingDown
-from captioner.images import ImageLimits, Size
+from captioner.images import ImageLimits, Resampling, Size
 from worker.decode_child import Work, decode_and_fit
 from worker.decode_lane import DecodedImage, DecodeJob, DecodeLane, DecodeRules, Jobs
 
@@ -56,7 +56,9 @@ class DecodePool:
             self.close()
             raise
 
-    def submit(self, data: bytes, *, size: Size) -> "Future[DecodedImage]":
+    def submit(
+        self, data: bytes, *, size: Size, resampling: Resampling = Resampling.BICUBIC
+    ) -> "Future[DecodedImage]":
         """Queue a picture, to be had as (height, width, 3) for a `size` of (height, width).
 
         Never blocks. The future raises `ImageError` when the picture is at fault: that includes a
@@ -69,7 +71,7 @@ class DecodePool:
             self._refuse_if_closed()
             if not self._started:
                 raise RuntimeError("start() comes before submit()")
-            self._jobs.put(DecodeJob(data, size, future))
+            self._jobs.put(DecodeJob(data, size, resampling, future))
         return future
 
     def close(self) -> None:

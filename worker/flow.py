@@ -102,8 +102,11 @@ class Flow:
                 if claim.blob_sha256 is None:
                     raise PictureMissing("The picture was never stored.")
                 data = self._parts.blobs.get(claim.blob_sha256)
-                size = self._resident.engine.image_size
-                self._decoding[self._parts.decoders.submit(data, size=size)] = claim
+                engine = self._resident.engine
+                pixels = self._parts.decoders.submit(
+                    data, size=engine.image_size, resampling=engine.resampling
+                )
+                self._decoding[pixels] = claim
             except CaptionerError as error:
                 failed.append(Outcome(claim, error=error))
         return failed

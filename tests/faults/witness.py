@@ -15,6 +15,7 @@ from pathlib import Path
 
 from captioner import catalog
 from captioner.catalog import ModelEntry
+from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from tests.faults import drawn
@@ -38,6 +39,7 @@ class WitnessEngine:
     """See `worker.engines.protocol.Engine`."""
 
     image_size = (drawn.SIDE, drawn.SIDE)
+    resampling = Resampling.BICUBIC
     out_of_memory = (TooLarge,)
 
     def __init__(self, file: Path) -> None:

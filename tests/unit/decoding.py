@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from captioner import errors
-from captioner.images import ImageLimits
+from captioner.images import ImageLimits, Resampling
 from captioner.settings import Settings
 from tests.pictures import encoded
 from worker.decode_child import decode_and_fit
@@ -55,7 +55,9 @@ MISCHIEF: dict[bytes, Callable[[], object]] = {
 }
 
 
-def obey(data: bytes, size: tuple[int, int], limits: ImageLimits) -> np.ndarray:
+def obey(
+    data: bytes, size: tuple[int, int], limits: ImageLimits, resampling: Resampling
+) -> np.ndarray:
     """Stands in for the decoder: does what the bytes say, and decodes where they say nothing."""
     if data == b"misshape":
         return np.zeros((1, 1, 3), np.uint8)
@@ -66,7 +68,7 @@ def obey(data: bytes, size: tuple[int, int], limits: ImageLimits) -> np.ndarray:
     if data in MISCHIEF:
         MISCHIEF[data]()
         return np.zeros((*size, 3), np.uint8)
-    return decode_and_fit(data, size, limits)
+    return decode_and_fit(data, size, limits, resampling)
 
 
 def pool(*, processes: int = 2, timeout_s: float = 5, **changes) -> DecodePool:

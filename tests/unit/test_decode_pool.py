@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from captioner import errors
+from captioner.images import Resampling
 from tests.unit.decoding import LIMITS, ROOT, SIZE, children, picture, pool, result, segments
 from worker.decode_child import decode_and_fit
 
@@ -28,6 +29,17 @@ def test_pixels_are_those_of_a_decode_at_home(shared):
     assert decoded.pixels.dtype == np.uint8
     assert np.array_equal(decoded.pixels, decode_and_fit(data, SIZE, LIMITS))
     assert 0 < decoded.decode_ms < 5000
+
+
+def test_a_picture_is_resized_with_the_filter_that_is_asked_for(shared):
+    data = picture(1)
+    made = {
+        filter_: result(shared.submit(data, size=SIZE, resampling=filter_)).pixels
+        for filter_ in (Resampling.BICUBIC, Resampling.BILINEAR)
+    }
+    for filter_, pixels in made.items():
+        assert np.array_equal(pixels, decode_and_fit(data, SIZE, LIMITS, filter_))
+    assert not np.array_equal(*made.values())
 
 
 def test_pixels_are_the_callers_own(shared):

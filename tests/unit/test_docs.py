@@ -119,8 +119,12 @@ def test_every_command_of_a_group_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
-def test_a_built_in_model_is_documented_with_its_license(entry) -> None:
-    assert entry.license in table_rows("reference/models.md")[entry.name]
+def test_a_built_in_model_is_documented_with_its_license_memory_and_batch(entry) -> None:
+    row = table_rows("reference/models.md")[entry.name]
+
+    assert entry.license in row
+    assert entry.memory in row
+    assert str(entry.batch) in row
 
 
 @pytest.mark.parametrize("page", READ_BY_PEOPLE, ids=lambda page: str(page.relative_to(ROOT)))

@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 
 from captioner import jobs
 from captioner.clock import now_plus
+from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 from models import Job, JobImage
 from tests.pictures import plain
@@ -31,6 +32,7 @@ class SlowEngine:
     """Takes a hundred steps for a batch, and asks at each what is stopped. Or never asks."""
 
     image_size = (8, 8)
+    resampling = Resampling.BICUBIC
     revision = "slow"
 
     def __init__(self, *, asks: bool = True) -> None:
@@ -186,7 +188,7 @@ def test_a_picture_whose_decoding_has_not_begun_is_skipped(bench, tmp_path: Path
 
         asked: list[Future] = []  # noqa: RUF012
 
-        def submit(self, data: bytes, *, size: tuple[int, int]) -> Future:
+        def submit(self, data: bytes, **_: object) -> Future:
             self.asked.append(Future())
             return self.asked[-1]
 

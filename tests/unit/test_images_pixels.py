@@ -210,6 +210,18 @@ def test_fit_equals_the_processor_bit_for_bit(shape, size):
     assert np.array_equal(ours.transpose(2, 0, 1), expected)
 
 
+def test_fit_takes_the_filter_that_a_model_was_trained_with():
+    gemma = pytest.importorskip("transformers.models.gemma3.image_processing_pil_gemma3")
+    processor = gemma.Gemma3ImageProcessorPil(
+        do_rescale=False, do_normalize=False, size={"height": 56, "width": 56}
+    )
+    picture = scene(201, 97)
+    expected = processor(picture, return_tensors="np")["pixel_values"][0]
+    ours = images.fit(picture, (56, 56), images.Resampling(processor.resample))
+    assert np.array_equal(ours.transpose(2, 0, 1), expected)
+    assert not np.array_equal(ours, images.fit(picture, (56, 56)))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "LA", "RGBA"])
 def test_decode_equals_what_the_processor_would_see(mode):
     transforms = pytest.importorskip("transformers.image_transforms")

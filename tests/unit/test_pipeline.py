@@ -15,6 +15,7 @@ from captioner.blobs import BlobStore
 from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.errors import CaptionerError, ModelUnavailable, ShuttingDown, StorageUnavailable
+from captioner.images import Resampling
 from captioner.queries import JobRead
 from captioner.settings import Settings
 from captioner.work import Order, Picture
@@ -32,6 +33,7 @@ class Engine:
     """Says the size of what it was given."""
 
     image_size = (8, 8)
+    resampling = Resampling.BICUBIC
     revision = "r1"
 
 
@@ -266,7 +268,7 @@ def test_pictures_that_lost_an_attempt_are_worked_on_one_at_a_time(bench: Bench)
 
 def test_a_decoder_that_fails_is_not_the_pictures_fault(bench: Bench, tmp_path: Path) -> None:
     class Broken:
-        def submit(self, data: bytes, *, size: tuple[int, int]) -> Future:
+        def submit(self, data: bytes, **_: object) -> Future:
             future: Future = Future()
             future.set_exception(OSError("no memory for pixels"))
             return future

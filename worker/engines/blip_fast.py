@@ -5,18 +5,26 @@ multiplies the matrices is the business of the `Network`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captioner.errors import ModelUnavailable
+from captioner.images import Resampling
 from captioner.options import PLAIN, Options
+from worker.engines import blip
 from worker.engines.blip import BlipEngine
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Bounds, Row, Writer, write
 from worker.engines.generation import Dice, ranked, rows_per_picture, seeds
-from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.device import Placement
+from worker.engines.loading import from_source
+from worker.engines.protocol import Caption, Engine, Pixels, Stopped
+from worker.engines.weights import Weights
 
 
 class Network(Protocol):
@@ -69,6 +77,11 @@ class FastBlipEngine:
     def image_size(self) -> tuple[int, int]:
         """(height, width) that the vision tower takes."""
         return self._slow.image_size
+
+    @property
+    def resampling(self) -> Resampling:
+        """The filter with which pictures are brought to that size."""
+        return self._slow.resampling
 
     @property
     def revision(self) -> str:
@@ -129,3 +142,36 @@ def _levels(processor: Any) -> np.ndarray:
 
 def _of_rows(stopped: Stopped, each: int) -> Stopped:
     return lambda: [stop for stop in stopped() for _ in range(each)]
+
+
+def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> Engine:
+    """Load BLIP from a hub id or a folder, with the library that was chosen for this process.
+
+    Raises what `loading.from_source` does.
+    """
+    make = partial(build, placement=placement, max_new_tokens=max_new_tokens)
+    return from_source(source, revision=revision, build=make)
+
+
+def build(weights: Weights, *, placement: Placement, max_new_tokens: int) -> Engine:
+    """The engine of the weights in a folder."""
+    if placement.library == "reference":
+        return blip.build(weights, placement=placement, max_new_tokens=max_new_tokens)
+    if placement.library == "torch":
+        slow = blip.build(weights, placement=placement, max_new_tokens=max_new_tokens)
+        net = TorchNetwork(slow.model, device=placement.device, dtype=placement.dtype)
+        return FastBlipEngine(slow, net)
+    # It is converted from float32, whatever it computes in.
+    exact = replace(placement, dtype=torch.float32)
+    slow = blip.build(weights, placement=exact, max_new_tokens=max_new_tokens)
+    return FastBlipEngine(slow, _on_openvino(slow.model, placement.dtype))
+
+
+def _on_openvino(model: Any, dtype: torch.dtype) -> Network:
+    try:
+        from worker.engines.blip_openvino import OpenVinoNetwork
+    except ImportError as error:
+        raise ModelUnavailable(
+            "CAPTIONER_ENGINE=openvino, but OpenVINO is not installed: pip install captioner[cpu]."
+        ) from error
+    return OpenVinoNetwork(model, dtype=str(dtype).removeprefix("torch."))

@@ -38,7 +38,8 @@ class Vision(nn.Module):
 
 def _attend(attention: Any, hidden: Tensor) -> Tensor:
     heads = attention.num_heads
-    split = attention.qkv(hidden).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    mixed_in = attention.qkv(hidden)  # (B, N, 3D)
+    split = mixed_in.view(*hidden.shape[:-1], 3, heads, -1).permute(2, 0, 3, 1, 4)
     query, key, value = split[0], split[1], split[2]  # (B, heads, N, D / heads) each
     mixed = scaled_dot_product_attention(query, key, value, scale=attention.scale)
     projected: Tensor = attention.projection(mixed.transpose(1, 2).flatten(2))
@@ -121,4 +122,5 @@ def _count(attention: Any) -> int:
 
 def _heads(projected: Tensor, heads: int) -> Tensor:
     """(B, N, D) -> (B, heads, N, D / heads)."""
-    return projected.unflatten(-1, (heads, -1)).transpose(1, 2)
+    split: Tensor = projected.view(*projected.shape[:-1], heads, -1)
+    return split.transpose(1, 2)

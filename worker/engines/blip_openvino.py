@@ -105,10 +105,9 @@ class _Step(nn.Module):
 def _encode(model: Any, kept: torch.dtype) -> Any:
     size = model.config.vision_config.image_size
     example = torch.zeros(2, 3, size, size)
-    converted = ov.convert_model(
+    return ov.convert_model(
         _Encode(model, kept).eval(), example_input=example, input=[(-1, 3, size, size)]
     )
-    return converted
 
 
 def _step(model: Any, kept: torch.dtype) -> Any:

@@ -18,11 +18,15 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
     reason: str
+    library: str = "torch"
+    """What runs the networks that we run ourselves: `torch`, `openvino`, or `reference` for none.
+    """
 
     @property
     def name(self) -> str:
-        """As operators see it: `cpu float32`."""
-        return f"{self.device} {str(self.dtype).removeprefix('torch.')}"
+        """As operators see it: `cpu float32`, and the library where it is not PyTorch."""
+        named = f"{self.device} {str(self.dtype).removeprefix('torch.')}"
+        return named if self.library == "torch" else f"{named} ({self.library})"
 
 
 def place(settings: Settings) -> Placement:
@@ -32,7 +36,10 @@ def place(settings: Settings) -> Placement:
     """
     device, why_device = _device(settings.device)
     dtype, why_dtype = _dtype(settings.dtype, device)
-    placement = Placement(device, dtype, f"{why_device}; {why_dtype}")
+    library = "torch" if settings.engine == "auto" else settings.engine
+    if library == "openvino" and device.type != "cpu":
+        raise ModelUnavailable(f"CAPTIONER_ENGINE=openvino runs on a CPU, not on {device}.")
+    placement = Placement(device, dtype, f"{why_device}; {why_dtype}", library)
     log.info(
         "Engines run on %s (%s).", placement.name, placement.reason, extra={"action": "placed"}
     )

@@ -1,6 +1,6 @@
 """What our options mean to transformers' `generate`, and what is kept of its steps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -106,11 +106,14 @@ class Cut(StoppingCriteria):
     token.
     """
 
-    def __init__(self, stopped: Stopped, *, pictures: int, ends: Sequence[int]) -> None:
+    def __init__(
+        self, stopped: Stopped, *, pictures: int, ends: Collection[int], given: int
+    ) -> None:
         self.pictures = [False] * pictures
         """Those that were ended before they had come to their own end."""
         self._stopped = stopped
-        self._ends = set(ends)
+        self._ends = frozenset(ends)
+        self._given = given  # tokens of the input, which may have ends in them
 
     def __call__(
         self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any
@@ -119,7 +122,7 @@ class Cut(StoppingCriteria):
         each = len(input_ids) // len(self.pictures)
         for picture, stopped in enumerate(self._stopped()):
             if stopped and not self.pictures[picture]:
-                rows = input_ids[picture * each : (picture + 1) * each].tolist()
+                rows = input_ids[picture * each : (picture + 1) * each, self._given :].tolist()
                 self.pictures[picture] = any(self._ends.isdisjoint(row) for row in rows)
         cut = torch.tensor(self.pictures, dtype=torch.bool, device=input_ids.device)
         return cut.repeat_interleave(each)

@@ -154,7 +154,7 @@ class EngineHouse:
 
         batcher = Batcher(
             run,
-            max_batch=self._settings.max_batch,
+            max_batch=catalog.batch_of(entry, self._settings),
             out_of_memory=engine.out_of_memory,
             name=f"batcher-{model}",
         )

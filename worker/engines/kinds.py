@@ -4,6 +4,7 @@ A kind imports what it needs when it is opened, so that a worker pays for no oth
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol
 
 from captioner.catalog import ModelEntry
@@ -26,11 +27,18 @@ Opener = Callable[[Settings], Maker]
 """Chooses the device. Raises `ModelUnavailable` when the one asked for is not there."""
 
 
-def _blip(settings: Settings) -> Maker:
-    from worker.engines.blip import BlipMaker
+def _weights(module: str) -> Opener:
+    """Of the engines that a module of this package loads from weights."""
 
-    return BlipMaker(settings)
+    def open_kind(settings: Settings) -> Maker:
+        from worker.engines.loading import WeightsMaker
+
+        return WeightsMaker(settings, import_module(f"worker.engines.{module}").load)
+
+    return open_kind
 
 
-KINDS: dict[str, Opener] = {"blip": _blip}
+KINDS: dict[str, Opener] = {
+    name: _weights(name) for name in ("blip", "blip2", "gemma", "intern_vlm", "own")
+}
 """Kind to what opens it. A start script may add its own before a worker is built."""

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 
 Pixels = npt.NDArray[np.uint8]
@@ -15,8 +16,9 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Caption:
-    """One answer: its text, and the token ids that it was decoded from, prompt included.
+    """One answer: its text, and the token ids that it was decoded from.
 
+    A prompt that the caption goes on with is part of both; a question that it answers of neither.
     `score` is the mean log-probability of the generated tokens, the end among them, as the model
     gave it before any temperature: 0 is certain. `None` where the engine does not say.
     """
@@ -38,6 +40,10 @@ class Engine(Protocol):
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the pixels that `caption` takes."""
+
+    @property
+    def resampling(self) -> Resampling:
+        """The filter with which pictures are brought to that size."""
 
     @property
     def revision(self) -> str:

@@ -20,6 +20,8 @@ TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 SAFE_WEIGHTS = ("*.safetensors",)
 PICKLED_WEIGHTS = ("pytorch_model*.bin",)
 ASK_TIMEOUT_S = 10
+PIECE_BYTES = 2**22
+"""Read at once for a hash: files of weights are larger than memory."""
 REFUSALS = (400, 401, 403, 404)
 """What the hub says when asking again would not help."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -98,7 +100,9 @@ def _cached(source: str, revision: str, cause: Exception) -> Weights:
 def _weights_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -1,0 +1,121 @@
+"""Chat models: they are shown a picture and asked a question, and the answer is the caption.
+
+How a chat is written down is told in `chat_text`, and which networks there are in `intern_vlm` and
+`gemma`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from captioner.images import Resampling
+from captioner.options import PLAIN, Options
+from worker.engines.answers import Frame, answers, ends_of
+from worker.engines.chat_text import ChatText
+from worker.engines.device import Placement
+from worker.engines.loading import image_processor
+from worker.engines.prompts import Prompt, prompt_for
+from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.weights import Weights
+
+ANSWER_TOKENS = 192
+"""Tokens that an answer may have unless the request says otherwise: a paragraph."""
+
+
+class ChatEngine:
+    """Answers equal token by token to the model's own processor and `generate`.
+
+    `images` is the image processor, and `whole` what it must be told to take a picture as one, not
+    cut into tiles.
+    """
+
+    out_of_memory: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemoryError)
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        images: Any,
+        *,
+        whole: Mapping[str, bool],
+        placement: Placement,
+        revision: str,
+        max_new_tokens: int,
+    ) -> None:
+        self._model = model
+        self._text = ChatText(processor)
+        self._tokenizer = processor.tokenizer
+        self._images = images
+        self._whole = whole
+        self._placement = placement
+        self._max_new_tokens = max_new_tokens
+        self._ends = ends_of(model.generation_config)
+        self.revision = revision
+        self.image_size = (int(images.size["height"]), int(images.size["width"]))
+        self.resampling = Resampling(images.resample)
+
+    @torch.inference_mode()
+    def caption(
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
+    ) -> list[Caption | None]:
+        """One answer per picture, without the question.
+
+        After each token it is asked which captions are `stopped`; those end there, as `None`.
+        """
+        inputs = self._inputs(pictures, prompt_for(options))
+        given = inputs["input_ids"].shape[1]
+        return answers(
+            self._model.generate,
+            inputs,
+            options,
+            frame=Frame(given=given, kept=given, ends=self._ends, tokenizer=self._tokenizer),
+            max_new_tokens=self._max_new_tokens,
+            stopped=stopped,
+        )
+
+    def _inputs(self, pictures: Sequence[Pixels], prompt: Prompt) -> dict[str, torch.Tensor]:
+        # A batch has one question, so its rows are of one length, and nothing is padded.
+        row = self._text.inputs(prompt)
+        device = self._placement.device
+        inputs = {
+            name: torch.tensor([ids] * len(pictures), device=device) for name, ids in row.items()
+        }
+        return {**inputs, "pixel_values": self._pixel_values(pictures)}
+
+    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
+        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
+        values = self._images(
+            list(pictures),
+            do_resize=False,
+            input_data_format="channels_last",
+            return_tensors="pt",
+            **self._whole,
+        ).pixel_values
+        tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
+        return tensor
+
+
+def chat_engine(
+    model: Any,
+    processor: Any,
+    weights: Weights,
+    *,
+    whole: Mapping[str, bool],
+    placement: Placement,
+    max_new_tokens: int,
+) -> ChatEngine:
+    """The engine of a network and its processor. ValueError: nobody wrote how to chat with it."""
+    return ChatEngine(
+        model,
+        processor,
+        image_processor(weights.folder),
+        whole=whole,
+        placement=placement,
+        revision=weights.revision,
+        max_new_tokens=max(max_new_tokens, ANSWER_TOKENS),
+    )
