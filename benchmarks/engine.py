@@ -19,9 +19,9 @@ from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProc
 from benchmarks.report import heading, keep
 from captioner.images import fit
 from captioner.options import Options
-from worker.engines.blip import BlipEngine
-from worker.engines.blip_fast import FastBlipEngine, Network, TorchNetwork
+from worker.engines.blip import FastBlipEngine, Network, TorchNetwork
 from worker.engines.blip_openvino import OpenVinoNetwork
+from worker.engines.blip_reference import BlipEngine
 from worker.engines.device import Placement
 
 ROUNDS = 3

@@ -20,7 +20,7 @@ from captioner.images import ImageLimits, decode, fit
 from captioner.settings import Settings
 from tests import processes, stacks
 from tests.pictures import png, scenes
-from worker.engines import blip
+from worker.engines import blip, loading
 from worker.engines.device import Placement
 
 PICTURES = 2_000
@@ -34,7 +34,7 @@ def alone(pictures: list[bytes]) -> float:
     """Pictures per second of the engine by itself, pixels ready, in full batches."""
     placement = Placement(torch.device("cpu"), torch.float32, "the benchmark")
     engine = blip.load(str(SCENES_FOLDER), revision="main", placement=placement, max_new_tokens=20)
-    blip.warm_up(engine)
+    loading.warm_up(engine)
     limits = ImageLimits.from_settings(Settings())
     pixels = [fit(decode(data, limits), engine.image_size) for data in pictures]
     started = time.perf_counter()

@@ -15,7 +15,7 @@ from captioner.settings import Settings
 from scripts.scenes import draw
 from tests.pictures import b64, encoded, scenes
 from tests.processes import until
-from worker.engines import blip
+from worker.engines import blip_reference
 from worker.engines.device import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
@@ -50,7 +50,9 @@ def captions(http: httpx.Client, response: httpx.Response) -> list[str | None]:
 
 def offline(pictures: list[bytes]) -> list[str]:
     """The engine's own answers, one picture at a time, without the service."""
-    engine = blip.load(str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20)
+    engine = blip_reference.load(
+        str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20
+    )
     limits = ImageLimits.from_settings(Settings())
     pixels = (fit(decode(data, limits), engine.image_size) for data in pictures)
     return [engine.caption([one])[0].text for one in pixels]

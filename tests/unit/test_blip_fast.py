@@ -11,8 +11,8 @@ from captioner.images import fit
 from captioner.options import PLAIN, Options
 from scripts.scenes import draw
 from tests.pictures import scenes
-from worker.engines import blip
-from worker.engines.blip_fast import FastBlipEngine, TorchNetwork
+from worker.engines import blip_reference
+from worker.engines.blip import FastBlipEngine, TorchNetwork
 from worker.engines.blip_openvino import OpenVinoNetwork
 from worker.engines.device import Placement
 
@@ -23,8 +23,10 @@ MOST_LOST = 0.005
 
 
 @pytest.fixture(scope="module")
-def slow() -> blip.BlipEngine:
-    return blip.load(str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20)
+def slow() -> blip_reference.BlipEngine:
+    return blip_reference.load(
+        str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20
+    )
 
 
 NETWORKS: dict[str, Callable] = {

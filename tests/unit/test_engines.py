@@ -18,19 +18,19 @@ from captioner.options import Options
 from captioner.settings import Settings
 from scripts.scenes import draw
 from tests.pictures import scenes
-from worker.engines import blip
+from worker.engines import blip_reference
 from worker.engines.device import Placement, place
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
 COUNT = 200
 
 
-def load(source: Path | str) -> blip.BlipEngine:
-    return blip.load(str(source), revision="main", placement=CPU, max_new_tokens=20)
+def load(source: Path | str) -> blip_reference.BlipEngine:
+    return blip_reference.load(str(source), revision="main", placement=CPU, max_new_tokens=20)
 
 
 @pytest.fixture(scope="module")
-def engine() -> blip.BlipEngine:
+def engine() -> blip_reference.BlipEngine:
     return load(SCENES_FOLDER)
 
 

@@ -12,10 +12,10 @@ from tests.hub import COMMIT, serving
 
 LOAD = """
 import sys, numpy as np, torch
-from worker.engines import blip
+from worker.engines import blip_reference
 from worker.engines.device import Placement
 cpu = Placement(torch.device("cpu"), torch.float32, "a test")
-engine = blip.load(sys.argv[1], revision=sys.argv[2], placement=cpu, max_new_tokens=20)
+engine = blip_reference.load(sys.argv[1], revision=sys.argv[2], placement=cpu, max_new_tokens=20)
 height, width = engine.image_size
 print(engine.revision, engine.caption([np.full((height, width, 3), 9, np.uint8)]))
 """

@@ -11,7 +11,7 @@ from captioner.errors import InvalidOption, ModelUnavailable
 from captioner.options import CHATTING, COMPLETING, Options, check
 from captioner.settings import Settings
 from tests import standins
-from worker.engines.blip import BlipEngine
+from worker.engines.blip import FastBlipEngine
 from worker.engines.blip2 import Blip2Engine
 from worker.engines.chat import ChatEngine
 from worker.engines.house import EngineHouse
@@ -45,7 +45,7 @@ def test_a_folder_is_run_by_the_engine_of_its_config(kind: str, tmp_path: Path) 
 def test_a_folder_with_a_blip_is_run_as_one() -> None:
     house = EngineHouse(settings(SCENES_FOLDER))
     try:
-        assert isinstance(house.get("mine").engine, BlipEngine)
+        assert isinstance(house.get("mine").engine, FastBlipEngine)
     finally:
         house.close()
 

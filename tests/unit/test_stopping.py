@@ -13,7 +13,7 @@ from captioner.options import Options
 from scripts.scenes import draw
 from tests.endless import TOKENS, endless
 from tests.pictures import scenes
-from worker.engines import blip
+from worker.engines import blip_reference
 from worker.engines.device import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
@@ -21,8 +21,10 @@ COUNT = 16
 
 
 @pytest.fixture(scope="module")
-def engine() -> blip.BlipEngine:
-    return blip.load(str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20)
+def engine() -> blip_reference.BlipEngine:
+    return blip_reference.load(
+        str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_a_caption_that_had_come_to_its_end_is_kept(engine, pixels) -> None:
 
 
 def test_a_batch_that_is_stopped_as_a_whole_ends_at_the_next_token(tmp_path, pixels) -> None:
-    slow = blip.load(
+    slow = blip_reference.load(
         str(endless(tmp_path / "endless", layers=2)),
         revision="main",
         placement=CPU,

@@ -1,68 +1,96 @@
-"""BLIP: a picture goes through a vision tower, then a text decoder writes the caption.
+"""BLIP, quickly: a picture is looked at once, and each token costs one reading of the weights.
 
-Li et al., "BLIP: Bootstrapping Language-Image Pre-training", 2022 (arXiv:2201.12086). The network
-is transformers' own; pictures arrive already resized, exactly as its image processor would do it.
+The same captions as `blip_reference`, token by token in float32; beams are left to it. Which library
+multiplies the matrices is the business of the `Network`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
-from torch.nn.functional import pad
-from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
+from torch import Tensor
 
+from captioner.errors import ModelUnavailable
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
-from worker.engines.answers import Frame, answers, words
+from worker.engines import blip_reference
+from worker.engines.blip_network import Memory, Step, Vision
+from worker.engines.decoding import Bounds, Row, Writer, write
 from worker.engines.device import Placement
-from worker.engines.loading import from_source, network
-from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.generation import Dice, ranked, rows_per_picture, seeds
+from worker.engines.loading import from_source
+from worker.engines.protocol import Caption, Engine, Pixels, Stopped
 from worker.engines.weights import Weights
 
 
-class BlipEngine:
-    """Captions equal token by token to `BlipForConditionalGeneration.generate`."""
+class Network(Protocol):
+    """BLIP's weights, ready to run."""
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        processor: Any,
-        *,
-        placement: Placement,
-        revision: str,
-        max_new_tokens: int,
-    ) -> None:
-        self.model = model
-        self._tokenizer = tokenizer
-        self.processor = processor
-        self.placement = placement
-        self.max_new_tokens = max_new_tokens
-        self._revision = revision
-        size = processor.size
-        self._image_size = (int(size["height"]), int(size["width"]))
-        self._resampling = Resampling(processor.resample)
+    def look(self, pixel_values: Tensor) -> Writer:
+        """See (B, 3, H, W) float32 pictures; write of each."""
+
+
+class TorchNetwork:
+    """On PyTorch, on any device."""
+
+    def __init__(self, model: Any, *, device: torch.device, dtype: torch.dtype) -> None:
+        self._vision = Vision(model.vision_model)
+        self._memory = Memory(model.text_decoder)
+        self._step = Step(model.text_decoder)
+        self._device, self._dtype = device, dtype
+
+    def look(self, pixel_values: Tensor) -> Writer:
+        """As `Network` says."""
+        patches = self._vision(pixel_values.to(self._device, self._dtype))
+        return _TorchWriter(self._step, self._memory(patches))
+
+
+class _TorchWriter:
+    def __init__(self, step: Step, memory: list[Tensor]) -> None:
+        self._step = step
+        self._memory = [each.contiguous() for each in memory]
+        self._past = [each[:, :, :0] for each in memory]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        logits: Tensor
+        logits, self._past = self._step(tokens.to(self._memory[0].device), self._past, self._memory)
+        return logits.float()
+
+    def keep(self, rows: Tensor) -> None:
+        self._memory = [each[rows] for each in self._memory]
+        self._past = [each[rows] for each in self._past]
+
+
+class FastBlipEngine:
+    """An `Engine` around a network, with the slow one for what it does not do: beams."""
+
+    def __init__(self, slow: blip_reference.BlipEngine, network: Network) -> None:
+        self._slow = slow
+        self._network = network
+        self._levels = _levels(slow.processor)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) that the vision tower takes."""
-        return self._image_size
+        return self._slow.image_size
 
     @property
     def resampling(self) -> Resampling:
         """The filter with which pictures are brought to that size."""
-        return self._resampling
+        return self._slow.resampling
 
     @property
     def revision(self) -> str:
         """The commit of the hub repository, or a hash of the local weights."""
-        return self._revision
+        return self._slow.revision
 
     @property
     def out_of_memory(self) -> tuple[type[BaseException], ...]:
         """PyTorch's own exception on a GPU, Python's in main memory."""
-        return (MemoryError, torch.OutOfMemoryError)
+        return self._slow.out_of_memory
 
     @torch.inference_mode()
     def caption(
@@ -72,69 +100,77 @@ class BlipEngine:
         *,
         stopped: Stopped | None = None,
     ) -> list[Caption | None]:
-        """One caption per picture. A prompt is the caption's beginning, and part of the answer.
-
-        After each token it is asked which captions are `stopped`; those end there, as `None`.
-        """
-        prompt = self.prompt_ids(options.prompt)
-        # `generate` cuts the last token off: there a tokenizer has put the end of the prompt.
-        ids = pad(prompt, (0, 1), value=self.end).repeat(len(pictures), 1)
-        return answers(
-            self.model.generate,
-            {
-                "pixel_values": self._pixel_values(pictures),
-                "input_ids": ids,
-                "attention_mask": torch.ones_like(ids),
-            },
-            options,
-            frame=Frame(
-                given=prompt.shape[1], kept=0, ends=frozenset([self.end]), tokenizer=self._tokenizer
-            ),
-            max_new_tokens=self.max_new_tokens,
-            stopped=stopped,
+        """As `BlipEngine.caption`."""
+        if (options.num_beams or 1) > 1:
+            return self._slow.caption(pictures, options, stopped=stopped)
+        each = rows_per_picture(options)
+        writer = self._network.look(self._pixel_values(pictures))
+        if each > 1:
+            writer.keep(torch.arange(len(pictures)).repeat_interleave(each))
+        longest = options.max_new_tokens or self._slow.max_new_tokens
+        rows = write(
+            writer,
+            self._slow.prompt_ids(options.prompt).repeat(each * len(pictures), 1),
+            Bounds(self._slow.end, longest, min(options.min_new_tokens or 0, longest)),
+            choose=Dice(options.temperature, seeds(options, rows=each * len(pictures))),
+            stopped=_of_rows(stopped, each) if stopped else None,
         )
+        return [self._joined(rows[n : n + each]) for n in range(0, len(rows), each)]
 
-    def prompt_ids(self, prompt: str | None) -> torch.Tensor:
-        """(1, T) the tokens that a caption begins with, on the engine's device."""
-        ids = [self.model.config.text_config.bos_token_id]
-        if prompt:
-            # A prompt is words: what looks like a special token in it is not one.
-            ids += self._tokenizer(prompt, split_special_tokens=True).input_ids[1:-1]
-        return torch.tensor([ids], device=self.placement.device)
+    def _pixel_values(self, pictures: Sequence[Pixels]) -> Tensor:
+        # (B, H, W, 3) uint8 -> (B, 3, H, W) float32: as the processor does it, by looking it up
+        stacked = np.stack(list(pictures)).transpose(0, 3, 1, 2)
+        values = [np.take(self._levels[:, c], stacked[:, c]) for c in range(3)]
+        return torch.from_numpy(np.stack(values, axis=1))
 
-    @property
-    def end(self) -> int:
-        """The token that ends a caption."""
-        token: int = self.model.config.text_config.sep_token_id
-        return token
-
-    def read(self, tokens: Sequence[int], *, score: float) -> Caption:
-        """The caption that tokens stand for."""
-        return Caption(words(tokens, self._tokenizer), tuple(tokens), score)
-
-    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
-        values = self.processor(
-            list(pictures), do_resize=False, input_data_format="channels_last", return_tensors="pt"
-        ).pixel_values
-        tensor: torch.Tensor = values.to(self.placement.device, self.placement.dtype)
-        return tensor
+    def _joined(self, rows: Sequence[Row]) -> Caption | None:
+        if any(row.stopped for row in rows):
+            return None
+        return ranked([self._slow.read(row.tokens, score=row.score) for row in rows])
 
 
-def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> BlipEngine:
-    """Load it from a hub id or a folder, as it is here. Raises what `loading.from_source` does."""
+def _levels(processor: Any) -> np.ndarray:
+    """(256, 3): what the image processor makes of each level of each channel."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(256, 1, 1).repeat(3, axis=2)
+    values = processor(
+        [ramp], do_resize=False, input_data_format="channels_last", return_tensors="np"
+    ).pixel_values
+    levels: np.ndarray = np.ascontiguousarray(values[0, :, :, 0].T, dtype=np.float32)
+    return levels
+
+
+def _of_rows(stopped: Stopped, each: int) -> Stopped:
+    return lambda: [stop for stop in stopped() for _ in range(each)]
+
+
+def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> Engine:
+    """Load BLIP from a hub id or a folder, with the library that was chosen for this process.
+
+    Raises what `loading.from_source` does.
+    """
     make = partial(build, placement=placement, max_new_tokens=max_new_tokens)
     return from_source(source, revision=revision, build=make)
 
 
-def build(weights: Weights, *, placement: Placement, max_new_tokens: int) -> BlipEngine:
+def build(weights: Weights, *, placement: Placement, max_new_tokens: int) -> Engine:
     """The engine of the weights in a folder."""
-    folder = weights.folder
-    return BlipEngine(
-        network(BlipForConditionalGeneration, folder, placement, model_type="blip"),
-        AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
-        BlipImageProcessorPil.from_pretrained(folder),
-        placement=placement,
-        revision=weights.revision,
-        max_new_tokens=max_new_tokens,
-    )
+    if placement.library == "reference":
+        return blip_reference.build(weights, placement=placement, max_new_tokens=max_new_tokens)
+    if placement.library == "torch":
+        slow = blip_reference.build(weights, placement=placement, max_new_tokens=max_new_tokens)
+        net = TorchNetwork(slow.model, device=placement.device, dtype=placement.dtype)
+        return FastBlipEngine(slow, net)
+    # It is converted from float32, whatever it computes in.
+    exact = replace(placement, dtype=torch.float32)
+    slow = blip_reference.build(weights, placement=exact, max_new_tokens=max_new_tokens)
+    return FastBlipEngine(slow, _on_openvino(slow.model, placement.dtype))
+
+
+def _on_openvino(model: Any, dtype: torch.dtype) -> Network:
+    try:
+        from worker.engines.blip_openvino import OpenVinoNetwork
+    except ImportError as error:
+        raise ModelUnavailable(
+            "CAPTIONER_ENGINE=openvino, but OpenVINO is not installed: pip install captioner[cpu]."
+        ) from error
+    return OpenVinoNetwork(model, dtype=str(dtype).removeprefix("torch."))
