@@ -1,7 +1,7 @@
 """BLIP, quickly: a picture is looked at once, and each token costs one reading of the weights.
 
-The same captions as `blip_reference`, token by token in float32; beams are left to it. Which library
-multiplies the matrices is the business of the `Network`.
+The same captions as `blip_reference`, token by token in float32; beams are left to it. Which
+library multiplies the matrices is the business of the `Network`.
 """
 
 from collections.abc import Sequence
