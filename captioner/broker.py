@@ -43,6 +43,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": _transport_options(settings.broker),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,  # a queue deleted in the middle of a start, say
         "broker_pool_limit": 16,  # Flower holds one for each kind of question it asks
         "broker_pool_acquire_timeout": 5,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,

@@ -36,6 +36,8 @@ class Crew:
     orders: dict[int, Order] = field(default_factory=dict)
     results: dict[str, list] = field(default_factory=dict)
     """Results that may not change any more."""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    """One for all calls: each makes certificates ready, which takes longer than a call."""
 
     def post(self, *wanted: Order) -> str:
         """One job with a new picture for each order; its address."""
@@ -45,14 +47,14 @@ class Crew:
             ("images", (f"{n}.png", drawn.png(n, order)))
             for n, order in zip(numbers, wanted, strict=True)
         ]
-        answer = httpx.post(f"{self.stand.base}/captionImage", files=files, timeout=30)
+        answer = self.http.post(f"{self.stand.base}/captionImage", files=files)
         assert answer.status_code == 202, answer.text
         url: str = answer.headers["Location"]
         self.accepted[url] = numbers
         return url
 
     def job(self, url: str) -> Job:
-        found: Job = httpx.get(f"{self.stand.base}{url}", timeout=30).raise_for_status().json()
+        found: Job = self.http.get(f"{self.stand.base}{url}").raise_for_status().json()
         return found
 
     def open_jobs(self) -> list[str]:
@@ -60,7 +62,8 @@ class Crew:
 
     def settle(self, timeout_s: float = SETTLE_S) -> float:
         """Wait until every job is final. Returns how long that took, in seconds."""
-        started, waiting = time.monotonic(), list(self.accepted)
+        started = time.monotonic()
+        waiting = [url for url in self.accepted if url not in self.results]
         while waiting and time.monotonic() < started + timeout_s:
             if is_final(job := self.job(waiting[-1])):
                 self.results[waiting.pop()] = result_of(job)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 CHUNK = 65_536
@@ -15,6 +16,8 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._refusing = False
+        self.before: Callable[[bytes], None] | None = None
+        """Called with what a client sends, before the server gets it."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -71,12 +74,18 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, back}
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        await asyncio.gather(
+            self._pump(reader, back, asking=True), self._pump(there, writer, asking=False)
+        )
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asking: bool
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
+                if asking and self.before is not None:
+                    await asyncio.to_thread(self.before, data)
                 writer.write(data)
                 await writer.drain()
         self._writers.discard(writer)

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -21,6 +22,8 @@ from tests.faults.stand import QUEUE, Stand, standing
 from tests.faults.witness import MODEL
 from tests.processes import until
 
+CONSUME = b"\x00\x3c\x00\x14"
+"""How a frame of AMQP 0-9-1 begins that asks to consume: class 60, method 20."""
 BROKERS = pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 
 
@@ -44,6 +47,31 @@ def test_every_message_five_times(broker, jobs, tmp_path, tell) -> None:
         assert deliveries(stand) >= 5 * jobs
     assert faultless(verdict)
     assert verdict.runs == jobs
+
+
+def test_a_worker_outlives_a_queue_that_goes_before_it_listens(tmp_path) -> None:
+    """Row 37: the queue is deleted between its declaration and the call to consume."""
+    with standing(tmp_path, broker="rabbitmq", workers=1) as stand:
+        (worker,) = stand.workers
+        pid, log, rabbit = worker.pid, stand.folder / "worker-1.log", stand.rabbit
+        assert rabbit is not None
+        gone = threading.Event()
+
+        def delete_once(data: bytes) -> None:
+            if CONSUME in data and QUEUE.encode() in data and not gone.is_set():
+                rabbit.delete(QUEUE)
+                gone.set()
+
+        rabbit.proxy.before = delete_once
+        rabbit.proxy.cut()
+        assert gone.wait(60)
+        until(lambda: "NOT_FOUND - no queue" in log.read_text(), what="an error of the channel")
+        crew = Crew(stand)
+        crew.post(Order.NONE)
+        crew.settle()
+        assert faultless(crew.verdict())
+        assert worker.pid == pid
+        assert stand.fleet.surprises() == []
 
 
 @forms("times", 1, 5)
