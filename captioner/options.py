@@ -80,11 +80,10 @@ class Limits:
 
 PLAIN = Options()
 """A caption as the model makes it."""
-COMPLETING = Limits(
-    frozenset(field.name for field in fields(Options)) - {"system", "language"}, max_new_tokens=128
-)
+ALL = frozenset(field.name for field in fields(Options))
+COMPLETING = Limits(ALL - {"system", "language", "length"}, max_new_tokens=128)
 """Of a model that goes on with a text."""
-CHATTING = Limits(frozenset(field.name for field in fields(Options)), max_new_tokens=512)
+CHATTING = Limits(ALL, max_new_tokens=512)
 """Of a model that answers a question."""
 
 
