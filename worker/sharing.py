@@ -62,7 +62,6 @@ class _Run:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._shares: list[_Share] = []
-        self._over = False
 
     def add(self, halt: Halted) -> "_Share":
         share = _Share(self, halt)
@@ -74,10 +73,9 @@ class _Run:
         return None if self.done() or self.future.done() else self.add(halt)
 
     def done(self) -> bool:
-        """Whether nobody wants it any more. Once it was said, nobody can join."""
+        """Whether nobody wants it any more. Then nobody can join, so that it stays so."""
         with self._lock:
-            self._over = self._over or all(share.halt.done() for share in self._shares)
-            return self._over
+            return all(share.halt.done() for share in self._shares)
 
     def leave(self, share: "_Share") -> bool:
         """Whether the share could leave: it was not the last one, or nothing was begun."""
@@ -94,7 +92,7 @@ class _Run:
         with self._lock:
             if self.future.cancelled():
                 return
-            shares, self._shares, self._over = self._shares, [], True
+            shares, self._shares = self._shares, []
         error = self.future.exception()
         for share in shares:
             if error is None:

