@@ -58,6 +58,7 @@ def read_submission(request: Request, *, settings: Settings) -> Submission:
         caller=request.remote_addr or "",
         cancel_after_s=parameters.cancel_after_s(request),
         idempotency_key=parameters.idempotency_key(request),
+        anew=parameters.anew(request),
     )
 
 

@@ -51,6 +51,7 @@ STATUS = {
     "worker_lost": 500,
     "database_unavailable": 503,
     "storage_unavailable": 503,
+    "cache_unavailable": 503,
     "decoder_unavailable": 503,
     "url_unreachable": 503,
     "too_many_waiters": 503,

@@ -87,6 +87,12 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
+def anew(request: Request) -> bool:
+    """Whether no caption may be one that was made before: `Cache-Control: no-cache` (RFC 9111)."""
+    wishes = request.headers.get("Cache-Control", "").lower().split(",")
+    return "no-cache" in (wish.strip() for wish in wishes)
+
+
 def wait_s(request: Request, settings: Settings) -> float:
     """Seconds that a blocking call waits: `?timeout=`, else `Prefer: wait=`, else the default.
 

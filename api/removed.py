@@ -15,6 +15,9 @@ class RemovedParts(BaseModel):
     images: Annotated[int, Field(description="Images of the job, with captions and errors.")]
     blobs: Annotated[int, Field(description="Picture files that no other job uses.")]
     bytes: Annotated[int, Field(description="Bytes of those files.")]
+    cached_captions: Annotated[
+        int, Field(description="Captions of those files that were remembered.")
+    ]
 
 
 class Deleted(BaseModel):
@@ -24,7 +27,8 @@ class Deleted(BaseModel):
     deleted_at: datetime
     removed: RemovedParts
     pending_blobs: Annotated[
-        int, Field(description="Files that will go later, as the picture store does not answer.")
+        int,
+        Field(description="Files that go later: the picture store, or the cache, does not answer."),
     ]
 
     @classmethod
@@ -34,6 +38,11 @@ class Deleted(BaseModel):
         return cls(
             id=deletion.job_id,
             deleted_at=deletion.deleted_at,
-            removed=RemovedParts(images=deletion.images, blobs=gone.blobs, bytes=gone.bytes),
+            removed=RemovedParts(
+                images=deletion.images,
+                blobs=gone.blobs,
+                bytes=gone.bytes,
+                cached_captions=gone.captions,
+            ),
             pending_blobs=gone.left,
         )

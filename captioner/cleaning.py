@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from captioner import jobs, pictures
 from captioner.blobs import BlobStore
+from captioner.cache import OFF, Cache
 from captioner.clock import now_plus
 from captioner.database import Database
 from captioner.errors import StorageUnavailable
@@ -33,10 +34,13 @@ FOLDERS_AT_ONCE = 32
 class Cleaner:
     """`turn` is called again and again. Each turn is short, however much there is to remove."""
 
-    def __init__(self, settings: Settings, database: Database, blobs: BlobStore) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, blobs: BlobStore, cache: Cache = OFF
+    ) -> None:
         self._settings = settings
         self._database = database
         self._blobs = blobs
+        self._cache = cache
         # Cleaners begin at different places, so that together they are round sooner.
         self._next_folder = random.randrange(FOLDERS)  # noqa: S311 - no secret
         self._looked_at = time.monotonic()
@@ -110,7 +114,7 @@ class Cleaner:
 
     def _remove(self, sha256s: Sequence[str], sentence: str) -> None:
         if sha256s:
-            removed = pictures.remove(self._database, self._blobs, sha256s)
+            removed = pictures.remove(self._database, self._blobs, sha256s, cache=self._cache)
             log.info(
                 sentence,
                 extra={

@@ -1,4 +1,4 @@
-"""The one submit story: room, look, store, commit, then publish.
+"""The one submit story: room, look, store, recall, commit, then publish.
 
 When this returns, the pictures are on disk and the rows are committed. Whether a message could be
 sent is no condition: the reconciler sends what was not.
@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import admission, catalog, dispatch, forecast, idempotency, images, jobs, pictures
+from captioner import catalog, dispatch, idempotency, images, jobs, pictures, tallies
 from captioner.blobs import BlobStore, digest
 from captioner.broker import Publisher
+from captioner.cache import OFF, Cache
 from captioner.database import Database
 from captioner.errors import (
     AllImagesRefused,
@@ -27,13 +28,16 @@ from captioner.options import PLAIN, Options
 from captioner.options import check as check_options
 from captioner.outbound.rules import Rules
 from captioner.outbound.urls import check
+from captioner.outlook import Outlook, admit
 from captioner.pictures import Kept
+from captioner.recalling import recalled
 from captioner.settings import Settings
+from captioner.tallies import Tally
 from captioner.webhooks import signing
 from captioner.work import Hook, Order, Picture
-from models import IdempotencyKey, Priority
+from models import IdempotencyKey, JobState, Priority
 
-NOT_CONTENT = ("uploads", "caller", "idempotency_key", "options")
+NOT_CONTENT = ("uploads", "caller", "idempotency_key", "options", "anew")
 """Fields of a submission that do not count as they are, when two are compared."""
 
 
@@ -70,6 +74,8 @@ class Submission:
     cancel_after_s: float | None = None
     idempotency_key: str | None = None
     webhook: Hook | None = None
+    anew: bool = False
+    """Whether every caption is to be made now, though one may have been made before."""
 
 
 Taken = tuple[Upload | Link, Kept | Link | ImageError]
@@ -83,13 +89,20 @@ class Receipt:
     job_id: UUID
     replayed: bool = False
     """Whether it was there already, from an earlier request with the same key."""
+    state: JobState = JobState.QUEUED
+    """Of a job that is new. It is final already where every caption was known."""
 
 
 class Intake:
     """Accepts submissions. Thread-safe."""
 
     def __init__(
-        self, settings: Settings, database: Database, blobs: BlobStore, publisher: Publisher
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: BlobStore,
+        publisher: Publisher,
+        cache: Cache = OFF,
     ) -> None:
         self._settings = settings
         self._limits = images.ImageLimits.from_settings(settings)
@@ -97,6 +110,7 @@ class Intake:
         self._database = database
         self._blobs = blobs
         self._publisher = publisher
+        self._cache = cache
 
     def submit(self, submission: Submission) -> Receipt:
         """Make a durable job of a submission, or find the one that its idempotency key stands for.
@@ -117,11 +131,28 @@ class Intake:
         with self._database.read() as session:
             earlier = self._earlier(session, submission)
             if earlier is None:
-                pace_s, expected_s = self._admit(session, submission, model)
+                outlook = admit(
+                    session,
+                    self._settings,
+                    caller=submission.caller,
+                    model=model,
+                    images=len(submission.uploads),
+                    priority=submission.priority,
+                )
         if earlier is not None:
             return self._replay(submission, earlier)
+        return self._accept(submission, model, options, outlook)
+
+    def _accept(
+        self, submission: Submission, model: str, options: Options, outlook: Outlook
+    ) -> Receipt:
         taken = [(upload, self._take(upload)) for upload in submission.uploads]
         _refuse_if_none_left(taken)
+        listed, tally = [_picture(upload, item) for upload, item in taken], Tally()
+        if not submission.anew:
+            listed, tally = recalled(
+                self._cache, listed, model=model, version=outlook.version, options=options
+            )
         order = Order(
             uuid7(),
             model,
@@ -130,11 +161,12 @@ class Intake:
             priority=submission.priority,
             cancel_after_s=submission.cancel_after_s,
             stored=submission.stored,
-            expected_s=expected_s,
-            pace_s=1.0 if pace_s is None else pace_s,
+            expected_s=outlook.expected_of(listed),
+            pace_s=1.0 if outlook.pace_s is None else outlook.pace_s,
             webhook=submission.webhook,
         )
-        return self._store(submission, order, taken)
+        kept = [item for _, item in taken if isinstance(item, Kept)]
+        return self._store(submission, order, kept, listed, tally)
 
     def _earlier(self, session: Session, submission: Submission) -> IdempotencyKey | None:
         key, keep_s = submission.idempotency_key, self._settings.keep_keys_s
@@ -142,38 +174,31 @@ class Intake:
             return None
         return idempotency.earlier(session, caller=submission.caller, key=key, keep_s=keep_s)
 
-    def _admit(
-        self, session: Session, submission: Submission, model: str
-    ) -> tuple[float | None, float | None]:
-        """Seconds per image, and seconds until the job is through. Raises `QueueFull`."""
-        images = len(submission.uploads)
-        pace_s = forecast.pace_s(session, model, heartbeat_s=self._settings.heartbeat_s)
-        admission.admit(
-            session, self._settings, caller=submission.caller, images=images, pace_s=pace_s
-        )
-        return pace_s, forecast.of_new(
-            session, model=model, images=images, priority=submission.priority, pace_s=pace_s
-        )
-
     def _replay(self, submission: Submission, earlier: IdempotencyKey) -> Receipt:
         """The job of an earlier request, if this is the same. Nothing is stored."""
         listed = [_picture(each, self._take(each, keep=False)) for each in submission.uploads]
         return Receipt(idempotency.same(earlier, _fingerprint(submission, listed)), replayed=True)
 
-    def _store(self, submission: Submission, order: Order, taken: Sequence[Taken]) -> Receipt:
-        listed = [_picture(upload, item) for upload, item in taken]
-        kept = [item for _, item in taken if isinstance(item, Kept)]
+    def _store(
+        self,
+        submission: Submission,
+        order: Order,
+        kept: Sequence[Kept],
+        listed: Sequence[Picture],
+        tally: Tally,
+    ) -> Receipt:
         with self._database.write() as session:
             first = self._take_key(session, submission, order.job_id, listed)
             if first is None:
                 pictures.keep(session, self._blobs, kept)
-                jobs.create(session, order, pictures=listed)
+                state = jobs.create(session, order, pictures=listed)
+                tallies.add(session, tally)
         if first is not None:
             return Receipt(first, replayed=True)
-        queued = [n for n, picture in enumerate(listed) if picture.refusal is None]
+        queued = [n for n, picture in enumerate(listed) if not (picture.refusal or picture.known)]
         size = self._settings.message_images
         self._publisher.publish(dispatch.parcels_of(order.job_id, order.model, queued, size))
-        return Receipt(order.job_id)
+        return Receipt(order.job_id, state=state)
 
     def _take_key(
         self, session: Session, submission: Submission, job_id: UUID, listed: Sequence[Picture]

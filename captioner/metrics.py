@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily as Counts
 from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from captioner import census, forecast, queries
+from captioner import census, forecast, queries, tallies
 from captioner.census import Foreseen
 from captioner.database import Database
 from captioner.settings import Settings
+from captioner.tallies import Tally
 from models import JobState, Worker
 
 __all__ = ["CONTENT_TYPE", "text"]
@@ -37,14 +40,14 @@ def text(settings: Settings, database: Database) -> bytes:
 
 
 class _Given(Collector):
-    def __init__(self, families: Sequence[Gauge]) -> None:
+    def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
 
-    def collect(self) -> Iterable[Gauge]:
+    def collect(self) -> Iterable[Metric]:
         return self._families
 
 
-def _families(session: Session, settings: Settings) -> Iterator[Gauge]:
+def _families(session: Session, settings: Settings) -> Iterator[Metric]:
     workers = queries.live_workers(session, heartbeat_s=settings.heartbeat_s)
     served = settings.served_models
     yield _images(census.images(session), served)
@@ -64,6 +67,7 @@ def _families(session: Session, settings: Settings) -> Iterator[Gauge]:
     yield _jobs(census.jobs(session))
     yield _workers(workers)
     yield from _accuracy(census.foreseen(session))
+    yield _lookups(tallies.total(session))
 
 
 def _images(found: Iterable[tuple[str, str, int]], served: Sequence[str]) -> Gauge:
@@ -144,6 +148,17 @@ def _accuracy(ended: Sequence[Foreseen]) -> Iterator[Gauge]:
     yield Gauge(
         "captioner_eta_jobs", "Jobs behind the two metrics above, 1000 at most.", value=len(ended)
     )
+
+
+def _lookups(tally: Tally) -> Counts:
+    family = Counts(
+        "captioner_cache_lookups",
+        "Captions that were looked for among those made before, by what came of it.",
+        labels=["outcome"],
+    )
+    for outcome, number in (("hit", tally.hits), ("miss", tally.misses), ("error", tally.errors)):
+        family.add_metric([outcome], number)
+    return family
 
 
 def _quantile(ordered: Sequence[float], quantile: float) -> float:

@@ -49,6 +49,11 @@ class Options:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the same picture gets the same caption each time: not where it is drawn anew."""
+        return not self.temperature or self.seed is not None
+
+    @property
     def captions(self) -> int:
         """How many captions each picture gets."""
         return self.num_captions or 1

@@ -16,11 +16,14 @@ After `keep`, `remove` finds that an image refers to the row: by its condition, 
 key, which sees what was committed since the statement began. If a process dies in between, there
 is a file without a row, or a row without an image; `captioner.cleaning` finds both.
 
-See docs/adr/0013.
+What is remembered of a picture goes with its file. While the cache is away the row stays, so that
+the cleaner tries again.
+
+See docs/adr/0013 and docs/adr/0018.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +33,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from captioner.blobs import BlobStore
+from captioner.cache import OFF, Cache
 from captioner.clock import now
 from captioner.database import Database
 from captioner.errors import CaptionerError, StorageUnavailable
@@ -61,6 +65,8 @@ class Removed:
     bytes: int = 0
     left: int = 0
     """Blobs that could not be removed now, as a part was away. The cleaner will try again."""
+    captions: int = 0
+    """Captions of those blobs that were remembered."""
 
 
 def keep(session: Session, blobs: BlobStore, pictures: Iterable[Kept]) -> None:
@@ -79,24 +85,35 @@ def keep(session: Session, blobs: BlobStore, pictures: Iterable[Kept]) -> None:
             raise StorageUnavailable(f"Picture {sha256} changed while it was stored.")
 
 
-def remove(database: Database, blobs: BlobStore, sha256s: Iterable[str]) -> Removed:
-    """Remove those of the pictures that no image refers to: rows and files.
+def remove(
+    database: Database, blobs: BlobStore, sha256s: Iterable[str], *, cache: Cache = OFF
+) -> Removed:
+    """Remove those of the pictures that no image refers to: rows, files, and remembered captions.
 
     A file without a row goes too, uncounted. To be called after the commit that took the last
     reference away. Does not raise for a part that is away: see `Removed.left`.
     """
-    count, size, left = 0, 0, 0
+    count, size, left, captions = 0, 0, 0, 0
     for some in _batches(sorted(set(sha256s)), REMOVALS):
         try:
             with database.write() as session:
-                sizes = [_remove(session, blobs, sha256) for sha256 in some]
+                gone = {sha256: _remove(session, blobs, sha256) for sha256 in some}
+                forgotten = cache.forget(_let_go(gone)) if cache.on else 0
         except CaptionerError as error:
             log.warning("Pictures stay for now: %s", error.detail, extra={"action": "not_removed"})
             left += len(some)
         else:
-            count += sum(found is not None for found in sizes)
-            size += sum(found or 0 for found in sizes)
-    return Removed(count, size, left)
+            sizes = [found for found in gone.values() if found]
+            count += len(sizes)
+            size += sum(sizes)
+            captions += forgotten
+    return Removed(count, size, left, captions)
+
+
+def needed(session: Session, sha256s: Collection[str]) -> set[str]:
+    """Those of the pictures that an image refers to."""
+    found = select(JobImage.blob_sha256).where(JobImage.blob_sha256.in_(sha256s)).distinct()
+    return {sha256 for sha256 in session.scalars(found) if sha256}
 
 
 def unused(session: Session, *, after: str) -> tuple[list[str], str]:
@@ -125,7 +142,7 @@ def unknown(session: Session, sha256s: Sequence[str]) -> list[str]:
 
 
 def _remove(session: Session, blobs: BlobStore, sha256: str) -> int | None:
-    """Bytes of the blob; `None` for one that is needed, or had no row."""
+    """Bytes of the blob, 0 if it had no row; `None` for one that is needed."""
     inserted = session.execute(
         _insert(session.get_bind().dialect)(Blob)
         .values(sha256=sha256, media_type="", bytes=1, width=1, height=1, created_at=now())
@@ -142,7 +159,11 @@ def _remove(session: Session, blobs: BlobStore, sha256: str) -> int | None:
     if row is None:
         return None
     blobs.remove(sha256)
-    return None if inserted else int(row.bytes)
+    return 0 if inserted else int(row.bytes)
+
+
+def _let_go(gone: Mapping[str, int | None]) -> list[str]:
+    return [sha256 for sha256, size in gone.items() if size is not None]
 
 
 def _row(picture: Kept) -> dict[str, Any]:

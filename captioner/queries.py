@@ -1,6 +1,6 @@
 """Looking at jobs and workers. Nothing here changes a row."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -104,6 +104,16 @@ def page(
     for job_id, caption in rows:
         listed[job_id].captions.append(caption)
     return list(listed.values())
+
+
+def version_served(workers: Iterable[Worker], model: str) -> str | None:
+    """The version of the model that these workers have ready, all the same one; `None` otherwise.
+
+    Those that are draining take nothing new, and count for nothing.
+    """
+    states = [worker.models.get(model, {}) for worker in workers if not worker.draining]
+    found = {state.get("version") for state in states if state.get("state") == "ready"}
+    return found.pop() if len(found) == 1 else None
 
 
 def live_workers(session: Session, *, heartbeat_s: float) -> Sequence[Worker]:

@@ -1,12 +1,14 @@
-"""A job goes: its rows, and the pictures that no other job uses."""
+"""A job goes: its rows, and the pictures that no other job uses, with what is known of them."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from captioner import jobs, pictures
 from captioner.blobs import BlobStore
+from captioner.cache import OFF, Cache
 from captioner.database import Database
 from captioner.errors import CaptionerError
 
@@ -26,18 +28,20 @@ class Deletion:
 class Retention:
     """Deletes jobs, now or once they were delivered. Thread-safe."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, cache: Cache = OFF) -> None:
         self._database = database
         self._blobs = blobs
+        self._cache = cache
 
     def delete(self, job_id: UUID) -> Deletion:
         """Delete a job, whatever its state. Raises `JobNotFound`, `JobDeleted`.
 
-        When the picture store is away, the job is deleted all the same, and its pictures later.
+        When the picture store is away, the job is deleted all the same, and its pictures later; so
+        are captions that are remembered, when the cache is away.
         """
         with self._database.write() as session:
             gone = jobs.delete_job(session, job_id)
-        removed = pictures.remove(self._database, self._blobs, gone.pictures)
+        removed = self._remove(gone.pictures)
         return Deletion(job_id, gone.deleted_at, gone.images, removed)
 
     def delivered(self, job_id: UUID) -> None:
@@ -50,10 +54,13 @@ class Retention:
         try:
             with self._database.write() as session:
                 gone = jobs.delete_delivered(session, job_id)
-            pictures.remove(self._database, self._blobs, gone.pictures)
+            self._remove(gone.pictures)
         except CaptionerError as error:
             log.warning(
                 "A delivered job stays for now: %s",
                 error.detail,
                 extra={"action": "not_deleted", "job_id": str(job_id)},
             )
+
+    def _remove(self, sha256s: Iterable[str]) -> pictures.Removed:
+        return pictures.remove(self._database, self._blobs, sha256s, cache=self._cache)

@@ -6,6 +6,7 @@ from uuid import UUID
 from captioner import dispatch, queries
 from captioner.blobs import BlobStore
 from captioner.broker import Publisher, sending_app
+from captioner.cache import Cache
 from captioner.database import Database
 from captioner.intake import Intake
 from captioner.queries import Progress
@@ -24,8 +25,9 @@ class Services:
         self.database = Database(settings.database)
         self.blobs = BlobStore(settings.blobs)
         self.publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
-        self.intake = Intake(settings, self.database, self.blobs, self.publisher)
-        self.retention = Retention(self.database, self.blobs)
+        self.cache = Cache.of(settings)
+        self.intake = Intake(settings, self.database, self.blobs, self.publisher, self.cache)
+        self.retention = Retention(self.database, self.blobs, self.cache)
         self.herald = Herald(connect(settings.redis_url))
         self.waiting_room = WaitingRoom(
             connect(settings.redis_url), self._progress, places=settings.max_waiters

@@ -36,7 +36,8 @@ class Settings(BaseSettings):
         "", description="SQLAlchemy URL. Empty: SQLite in data_dir. Postgres: postgresql+psycopg://"
     )
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="Redis or Valkey, for wake-ups (and the queue)."
+        "redis://127.0.0.1:6379/0",
+        description="Redis or Valkey, for wake-ups and remembered captions (and the queue).",
     )
     broker_url: str = Field("", description="Celery broker: redis or amqp. Empty: redis_url.")
     blob_url: str = Field("", description="fsspec URL of the picture store. Empty: in data_dir.")
@@ -160,6 +161,9 @@ class Settings(BaseSettings):
     )
     keep_unfetched_s: float = Field(
         DAY_S, gt=0, description="Seconds that a result sent with store=false waits to be fetched."
+    )
+    cache_ttl_s: float = Field(
+        7 * DAY_S, ge=0, description="Seconds that captions are remembered. 0: not at all."
     )
     keep_deleted_s: float = Field(
         90 * DAY_S, gt=0, description="Seconds that it is remembered that a job was deleted."

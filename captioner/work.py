@@ -9,6 +9,17 @@ from models import Priority, WebhookKind
 
 
 @dataclass(frozen=True)
+class Remembered:
+    """A caption that was made before."""
+
+    caption: str
+    score: float | None = None
+    others: tuple[tuple[str, float | None], ...] = ()
+    """Further captions and their scores."""
+    model_revision: str | None = None
+
+
+@dataclass(frozen=True)
 class Picture:
     """One image of a job to be: stored under a hash, to be fetched, or refused with an error."""
 
@@ -16,6 +27,8 @@ class Picture:
     blob_sha256: str | None
     refusal: CaptionerError | None = None
     source_url: str | None = None
+    known: Remembered | None = None
+    """Its caption, if that was made before: then no worker is needed."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,8 @@ class Claim:
     """Where the picture comes from, while `blob_sha256` is empty."""
     fetch_failures: int = 0
     """How often its host was away."""
+    stored: bool = True
+    """Whether anything may be kept of its job once its result was delivered."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,8 @@ class Outcome:
     """Further captions and their scores."""
     error: CaptionerError | None = None
     model_revision: str | None = None
+    version: str | None = None
+    """Of the engine that made the caption: see `worker.engines.version`."""
     timings: Timings = Timings()
 
 

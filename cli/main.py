@@ -15,6 +15,7 @@ COMMANDS = {
     "api": LazyCommand("cli.api:api", "Run the HTTP API alone."),
     "worker": LazyCommand("cli.worker:worker", "Run one worker alone."),
     "webhooks": LazyCommand("cli.webhooks:webhooks", "Make a signing secret, try a receiver."),
+    "cache": LazyCommand("cli.cache:cache", "Forget captions that are remembered."),
     "db": LazyCommand("cli.db:db", "Create or change the database's tables."),
 }
 

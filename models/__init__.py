@@ -9,6 +9,7 @@ from models.deleted import DeletedJob
 from models.idempotency import IdempotencyKey
 from models.job import Job, JobImage
 from models.states import CancelCause, DeletionReason, ImageState, JobState, Priority
+from models.tally import CacheTally
 from models.webhook import (
     DeliveryState,
     WebhookAttempt,
@@ -21,6 +22,7 @@ from models.worker import Worker
 __all__ = [
     "Base",
     "Blob",
+    "CacheTally",
     "CancelCause",
     "DeletedJob",
     "DeletionReason",

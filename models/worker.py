@@ -22,7 +22,8 @@ class Worker(Base):
     pid: Mapped[int] = mapped_column(default=0, server_default="0")
     device: Mapped[str] = mapped_column(String(64))
     models: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Model name to `{"state": "ready" | "loading" | "failed", "detail": str | None}`."""
+    """Model name to `{"state": "ready" | "loading" | "failed", "detail": …, "version": …}`, the
+    last two text or null. Captions of one version are equal."""
     draining: Mapped[bool] = mapped_column(default=False, server_default=false())
     """It takes no new images, and ends once those that it holds are through."""
     held: Mapped[int] = mapped_column(default=0, server_default="0")

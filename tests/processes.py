@@ -22,8 +22,9 @@ def free_port() -> int:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Of a process. Captions are made, not remembered, unless a test asks for it."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CAPTIONER_")}
-    return {**kept, **extra, "HF_HUB_OFFLINE": "1"}
+    return {**kept, "CAPTIONER_CACHE_TTL_S": "0", **extra, "HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager

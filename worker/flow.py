@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.blobs import BlobStore
+from captioner.cache import OFF, Cache
 from captioner.database import Database
 from captioner.errors import (
     CaptionerError,
@@ -29,6 +30,7 @@ from worker.engines.house import EngineHouse, Resident, Wish
 from worker.engines.protocol import Caption
 from worker.leases import Halt, HeldClaims
 from worker.pace import Pace
+from worker.sharing import Sharing
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Parts:
     draining: threading.Event
     worker: str
     pace: Pace = field(default_factory=Pace)
+    sharing: Sharing = field(default_factory=Sharing)
+    cache: Cache = OFF
 
 
 class Flow:
@@ -128,11 +132,18 @@ class Flow:
         halt = self._halts[claim]
         if halt.done():
             return [Outcome(claim, error=halt.result(), timings=Timings(picture.decode_ms))]
-        waiting = self._resident.batcher.submit(
-            Wish(picture.pixels, halt), group=claim.options, alone=claim.alone
+        self._captioning[self._submit(claim, Wish(picture.pixels, halt))] = (
+            claim,
+            picture.decode_ms,
         )
-        self._captioning[waiting] = (claim, picture.decode_ms)
         return []
+
+    def _submit(self, claim: Claim, wish: Wish) -> "Future[Done[Caption | None]]":
+        batcher = self._resident.batcher
+        if claim.alone or not claim.options.repeatable:
+            return batcher.submit(wish, group=claim.options, alone=claim.alone)
+        key = (claim.model, self._resident.version, claim.blob_sha256, claim.options)
+        return self._parts.sharing.submit(batcher, wish, key=key, group=claim.options)
 
     def _captioned(
         self, claim: Claim, decode_ms: float, future: Future[Done[Caption | None]]
@@ -152,6 +163,7 @@ class Flow:
             others=tuple((other.text, other.score) for other in done.result.others),
             error=None if text else CaptionFailed("The model gave an empty caption."),
             model_revision=self._resident.engine.revision,
+            version=self._resident.version,
             timings=timings,
         )
 

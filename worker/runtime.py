@@ -10,6 +10,7 @@ import threading
 from captioner import dispatch, jobs
 from captioner.blobs import BlobStore
 from captioner.broker import Publisher, sending_app
+from captioner.cache import Cache
 from captioner.cleaning import Cleaner
 from captioner.database import Database
 from captioner.images import ImageLimits
@@ -48,6 +49,7 @@ class Runtime:
         from worker.pace import Pace
         from worker.pipeline import Pipeline
         from worker.reconciler import Reconciler
+        from worker.sharing import Sharing
 
         self._settings = settings
         self._database = Database(settings.database, answer_s=ANSWER_S)
@@ -63,7 +65,8 @@ class Runtime:
         self._publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
         self._reconciler = Reconciler(settings, self._database, self._publisher, herald)
         blobs = BlobStore(settings.blobs)
-        self._cleaner = Cleaner(settings, self._database, blobs)
+        cache = Cache.of(settings)
+        self._cleaner = Cleaner(settings, self._database, blobs, cache)
         self._held, self._herald = held, herald
         self._halting = Halting(self._database, held, herald)
         self._registration = Registration(
@@ -75,7 +78,7 @@ class Runtime:
                 settings,
                 self._database,
                 Outbound.from_settings(settings),
-                when_delivered=Retention(self._database, blobs).delivered,
+                when_delivered=Retention(self._database, blobs, cache).delivered,
             ),
             self._publisher,
             threads=settings.webhook_concurrency,
@@ -94,6 +97,8 @@ class Runtime:
             draining=draining,
             worker=name,
             pace=pace,
+            sharing=Sharing(on=cache.on),
+            cache=cache,
         )
         self.pipeline: Pipeline = Pipeline(parts)
         self.fetching: Fetching = Fetching(

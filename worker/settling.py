@@ -10,6 +10,7 @@ from captioner.errors import DatabaseUnavailable, ShuttingDown
 from captioner.work import Outcome
 from models import JobState
 from worker.flow import Parts
+from worker.remembering import forget_deleted, remember
 
 STORE_RETRY_S = 60.0
 """How long a result is kept in memory for a database that is away."""
@@ -32,10 +33,18 @@ class Settling:
         held_back = [outcome for outcome in outcomes if _may_work_later(outcome)]
         final = [outcome for outcome in outcomes if outcome not in held_back]
         if final:
-            self._parts.herald.announce(patiently(lambda: self._store(final)))
+            self._finish(final)
         if held_back:
             self._parts.herald.announce(patiently(lambda: self._release(held_back)))
         self._parts.held.drop([outcome.claim for outcome in outcomes])
+
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        parts = self._parts
+        changed = patiently(lambda: self._store(outcomes))
+        # Before the waiters wake: whoever then sends the picture again finds its caption.
+        remembered = remember(parts.cache, outcomes)
+        parts.herald.announce(changed)
+        forget_deleted(parts.cache, parts.database, remembered)
 
     def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
         with self._parts.database.write() as session:

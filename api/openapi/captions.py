@@ -106,10 +106,12 @@ def _blocking() -> Json:
 
 def _headers() -> list[Json]:
     key = "Of the caller's choice: a second request with the same key gives the same job."
+    anew = "'no-cache': no caption that was made before, for an earlier request."
     seconds = "Seconds after which the job's work stops, done or not."
     return [
         header("Idempotency-Key", key, {"type": "string", "minLength": 1, "maxLength": 255}),
         header("Cancel-After", seconds, {"type": "number", "exclusiveMinimum": 0}),
+        header("Cache-Control", anew, {"type": "string"}),
     ]
 
 

@@ -67,9 +67,9 @@ def submit_and_wait() -> Response:
     """Store a job and wait: answers with its captions, or with the job if it takes longer."""
     parameters.allow(request, "timeout")
     wait_s = parameters.wait_s(request, services().settings)
-    job_id, _ = _submit()
+    job_id, state = _submit()
     try:
-        return _after_waiting(job_id, wait_s)
+        return _ended(job_id) if state.final else _after_waiting(job_id, wait_s)
     except ServiceError as error:  # the job exists all the same
         error.extra.update(id=str(job_id), urls=_body(Urls.of(job_id)))
         raise
@@ -79,10 +79,14 @@ def _after_waiting(job_id: UUID, wait_s: float) -> Response:
     with watch(job_id) as place:
         seen = place.wait_for_end(timeout_s=wait_s)
     if seen is not None and seen.final:
-        found = read(job_id)
-        return forget_when_sent(_finished(found), found.job)
+        return _ended(job_id)
     state = (seen and seen.state) or JobState.QUEUED
     return _accepted(job_id, state, msg="Job still running; look at its address.")
+
+
+def _ended(job_id: UUID) -> Response:
+    found = read(job_id)
+    return forget_when_sent(_finished(found), found.job)
 
 
 def _submit() -> tuple[UUID, JobState]:
@@ -90,7 +94,7 @@ def _submit() -> tuple[UUID, JobState]:
     with room().taken_for(request):
         receipt = services().intake.submit(read_submission(request, settings=services().settings))
     if not receipt.replayed:
-        return receipt.job_id, JobState.QUEUED
+        return receipt.job_id, receipt.state
     after_this_request(_mark_as_replayed)
     return receipt.job_id, JobState(read(receipt.job_id).job.state)
 
@@ -100,8 +104,9 @@ def _mark_as_replayed(response: Response) -> Response:
     return response
 
 
-def _accepted(job_id: UUID, status: JobState, *, msg: str = "Job Started!") -> Response:
+def _accepted(job_id: UUID, status: JobState, *, msg: str | None = None) -> Response:
     urls = Urls.of(job_id)
+    msg = msg or ("Job finished!" if status.final else "Job Started!")
     response = jsonify(_body(Accepted(id=job_id, msg=msg, status=status, urls=urls)))
     response.status_code = 202
     response.headers["Location"] = urls.self_

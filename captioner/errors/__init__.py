@@ -45,6 +45,7 @@
     └── ServiceError                     a part of us is away; the same call may work later
         ├── DatabaseUnavailable          database_unavailable        yes
         ├── StorageUnavailable           storage_unavailable         yes
+        ├── CacheUnavailable             cache_unavailable           yes
         ├── DecoderUnavailable           decoder_unavailable         yes
         ├── TooManyWaiters               too_many_waiters            yes
         ├── UrlUnreachable               url_unreachable             yes
@@ -96,6 +97,7 @@ from captioner.errors.root import (
     CaptionerError,
 )
 from captioner.errors.service import (
+    CacheUnavailable,
     DatabaseUnavailable,
     DecoderUnavailable,
     Overloaded,
@@ -120,6 +122,7 @@ from captioner.errors.work import (
 
 __all__ = [
     "AllImagesRefused",
+    "CacheUnavailable",
     "Canceled",
     "CaptionFailed",
     "CaptionerError",

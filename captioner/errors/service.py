@@ -23,6 +23,13 @@ class StorageUnavailable(ServiceError):
     title = "The picture store does not answer"
 
 
+class CacheUnavailable(ServiceError):
+    """The captions that were made before cannot be reached."""
+
+    code = "cache_unavailable"
+    title = "Remembered captions cannot be reached"
+
+
 class DecoderUnavailable(ServiceError):
     """No child process could be had to decode a picture; the picture is not at fault."""
 

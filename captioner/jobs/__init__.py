@@ -7,12 +7,15 @@
               ├── its job is canceled, or its deadline passed ──> canceled
               └──retry── failed | canceled
               └── picture at its URL ──claim to fetch──> running ──fetched, fetch_later──> queued
-            A styler, once there is one, stands between running and succeeded: `styling`.
+            It is created `queued`, or final: `failed` where its picture was refused, `succeeded`
+            where its caption is known. A styler, once there is one, stands between running and
+            succeeded: `styling`.
 
     job:    queued ──> running ──> succeeded | partial | failed     (follows from its images)
               │           │
               └───────────┴─cancel, deadline─> canceling ──> canceled | expired
                                                (or as above, when every image got its caption)
+            It is created final if all its images are.
             A final job goes back to queued by `retry` alone.
             A job in any state may be deleted: then its rows are gone, and a line says so.
 

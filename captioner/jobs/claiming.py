@@ -65,6 +65,7 @@ def _claim_of(image: Any, job: Any) -> Claim:
         alone=image.lost > 0,
         source_url=image.source_url,
         fetch_failures=image.fetch_failures,
+        stored=job.stored,
     )
 
 
@@ -144,7 +145,7 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
-    """The jobs are running now. Returns model and options of each."""
+    """The jobs are running now. Returns what their images' claims say of them."""
     for job_id in job_ids:
         begun = session.execute(
             update(Job)
@@ -156,7 +157,7 @@ def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
         if begun.first() is not None:
             outbox.note(session, job_id, WebhookKind.JOB_STARTED)
     rows = session.execute(
-        select(Job.id, Job.model, Job.prompt, Job.options).where(Job.id.in_(job_ids))
+        select(Job.id, Job.model, Job.prompt, Job.options, Job.stored).where(Job.id.in_(job_ids))
     )
     return {row.id: row for row in rows}
 

@@ -1,4 +1,5 @@
-"""options: how a job's captions are to be made, and what is known of each beyond its text
+"""options: how a job's captions are to be made, what is known of each beyond its text, and how
+often one was known before
 
 Every change adds: code of the version before goes on working on these tables.
 
@@ -17,11 +18,20 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("options", sa.Text(), nullable=True))
-    op.add_column("job_images", sa.Column("score", sa.Float(), nullable=True))
+    op.add_column("job_images", sa.Column("score", sa.Double(), nullable=True))
     op.add_column("job_images", sa.Column("others", sa.Text(), nullable=True))
+    op.create_table(
+        "cache_tallies",
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hits", sa.BigInteger(), nullable=False),
+        sa.Column("misses", sa.BigInteger(), nullable=False),
+        sa.Column("errors", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", name=op.f("pk_cache_tallies")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("cache_tallies")
     op.drop_column("job_images", "others")
     op.drop_column("job_images", "score")
     op.drop_column("jobs", "options")

@@ -38,7 +38,12 @@ def test_deleting_answers_what_was_removed(door: Door) -> None:
     assert body.pop("deleted_at") > "2020"
     assert body == {
         "id": str(id_of(url)),
-        "removed": {"images": 3, "blobs": 2, "bytes": sum(map(len, pictures))},
+        "removed": {
+            "images": 3,
+            "blobs": 2,
+            "bytes": sum(map(len, pictures)),
+            "cached_captions": 0,
+        },
         "pending_blobs": 0,
     }
     assert not {digest(picture) for picture in pictures} & door.files()

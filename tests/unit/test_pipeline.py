@@ -27,6 +27,7 @@ from worker.engines.protocol import Caption
 from worker.flow import Parts
 from worker.leases import HeldClaims
 from worker.pipeline import Pipeline
+from worker.sharing import Sharing
 
 
 class Engine:
@@ -45,6 +46,7 @@ class House:
         self.engine = Engine()
         self.batches: list[int] = []
         self.batcher: Batcher = Batcher(self._run, max_batch=8)
+        self.version = "v1"
 
     def get(self, model: str) -> "House":
         if self.refusal is not None:
@@ -82,7 +84,10 @@ class Herald:
 class Bench:
     """A pipeline with its parts at hand."""
 
-    def __init__(self, folder: Path, decoders: DecodePool) -> None:
+    def __init__(
+        self, folder: Path, decoders: DecodePool, *, sharing: Sharing | None = None
+    ) -> None:
+        self.sharing = sharing or Sharing()
         self.settings = Settings(data_dir=folder, max_attempts=3, retry_s=60)
         schema.upgrade(self.settings)
         self.database = Database(self.settings.database)
@@ -100,6 +105,7 @@ class Bench:
                 held=self.held,
                 draining=self.draining,
                 worker="w",
+                sharing=self.sharing,
             )
         )
 

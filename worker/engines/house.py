@@ -4,9 +4,8 @@ import logging
 import threading
 import time
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from captioner import catalog
 from captioner.errors import ModelUnavailable, ShuttingDown
@@ -15,6 +14,7 @@ from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
 from worker.engines.protocol import Caption, Engine, Pixels
+from worker.engines.version import version
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,19 @@ RETRY_S = 30.0
 """How long a failed load is remembered before it is tried again."""
 
 
+class Halted(Protocol):
+    """What says that work on a picture is in vain."""
+
+    def done(self) -> bool:
+        """Whether it is. It stays so."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """A picture to caption, unless `halt` is done before it has its caption."""
 
     pixels: Pixels
-    halt: "Future[Any]"
+    halt: Halted
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Resident:
 
     engine: Engine
     batcher: Batcher[Wish, Caption | None]
+    version: str
+    """What its captions depend on: see `worker.engines.version`."""
 
 
 @dataclass
@@ -97,8 +106,15 @@ class EngineHouse:
         return ", ".join(dict.fromkeys(maker.device for maker in self._makers.values()))
 
     def states(self) -> dict[str, dict[str, str | None]]:
-        """Model to its state and detail, as the worker reports it."""
-        return {n: {"state": r.state, "detail": r.detail} for n, r in self._rooms.items()}
+        """Model to its state, detail and version, as the worker reports it."""
+        return {
+            name: {
+                "state": room.state,
+                "detail": room.detail,
+                "version": room.resident.version if room.resident else None,
+            }
+            for name, room in self._rooms.items()
+        }
 
     def longest_run_s(self) -> float:
         """How long the batch has run that is running longest; 0 when none is."""
@@ -147,7 +163,8 @@ class EngineHouse:
 
     def _resident(self, model: str) -> Resident:
         entry = catalog.find(model, self._settings)
-        engine = self._makers[entry.kind].make(entry)
+        maker = self._makers[entry.kind]
+        engine = maker.make(entry)
 
         def run(group: Hashable, wishes: list[Wish]) -> list[Caption | None]:
             return captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
@@ -158,7 +175,8 @@ class EngineHouse:
             out_of_memory=engine.out_of_memory,
             name=f"batcher-{model}",
         )
-        return Resident(engine, batcher)
+        runs = version(engine, entry, device=maker.device, settings=self._settings)
+        return Resident(engine, batcher, runs)
 
 
 def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Caption | None]:
