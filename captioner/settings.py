@@ -7,16 +7,15 @@ derived from `data_dir`, so that one folder is enough on one machine.
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import parse_qsl
 
 from pydantic import Field, PositiveFloat, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from captioner import addresses
 from captioner.outbound.rules import Rules
 from captioner.webhooks.secret import is_secret
 
 KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
-
 DAY_S = 24 * 3600.0
 
 
@@ -276,13 +275,8 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker URL in force. A socket's path has another form for Celery than for Redis."""
-        url = self.broker_url or self.redis_url
-        if not url.startswith("unix://"):
-            return url
-        path, _, query = url.removeprefix("unix://").partition("?")
-        number = dict(parse_qsl(query)).get("db", "0")
-        return f"redis+socket://{path}?virtual_host={number}"
+        """The broker URL in force, as Celery takes it."""
+        return addresses.for_celery(self.broker_url or self.redis_url)
 
     @property
     def blobs(self) -> str:

@@ -4,6 +4,7 @@ import re
 
 from captioner.catalog import ModelEntry
 from captioner.settings import Settings
+from worker.engines.prompts import PROMPT_VERSION
 from worker.engines.protocol import Engine
 
 SHAPING = ("max_new_tokens",)
@@ -14,8 +15,9 @@ def version(engine: Engine, entry: ModelEntry, *, device: str, settings: Setting
     """The version of a model that an engine runs: engines of one version say the same.
 
     Its revision; the kind of engine; what it runs on and in which number format, as they round
-    differently; and the settings that shape a caption.
+    differently; and the settings and words that shape a caption.
     """
     settled = [f"{name}={getattr(settings, name)}" for name in SHAPING]
+    settled.append(f"prompts={PROMPT_VERSION}")
     where = re.sub(r":\d+", "", device)  # whichever of several GPUs
     return " ".join([engine.revision, entry.kind, where, *settled])
