@@ -7,7 +7,7 @@ import pytest
 from captioner import jobs, metrics
 from captioner.cache import PREFIX
 from captioner.errors import NothingToRetry
-from captioner.options import Length, Options
+from captioner.options import Options
 from models import Job
 from tests.integration.alone import stack as stack
 from tests.integration.shelf import MODELS, Shelf
@@ -58,7 +58,7 @@ def test_a_job_of_known_and_refused_pictures_is_partial_at_once(shelf) -> None:
         {"options": Options(max_new_tokens=7)},
         {"options": Options(num_beams=2)},
         {"options": Options(num_captions=2, num_beams=2)},
-        {"options": Options(length=Length.SHORT)},
+        {"options": Options(min_new_tokens=9)},
         {"options": Options(temperature=0.5, seed=1)},
     ],
     ids=str,
