@@ -1,5 +1,7 @@
 """The fast ways to run BLIP answer as the slow one does, which answers as transformers."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -38,6 +40,17 @@ NETWORKS: dict[str, Callable] = {
 @pytest.fixture(scope="module", params=NETWORKS)
 def fast(request, slow) -> FastBlipEngine:
     return FastBlipEngine(slow, NETWORKS[request.param](slow.model))
+
+
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    used = "from openvino.tools.ovc import convert_impl as c, telemetry_utils as t; import sys;"
+    said = subprocess.run(
+        [sys.executable, "-c",
+         f"import worker.engines.blip_openvino; {used} print(c.tm.__name__, t.tm.__name__);"
+         "assert not sys.modules['openvino_telemetry']"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert said.split() == ["openvino.tools.ovc.telemetry_stub"] * 2
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import torch
 from torch import Tensor, nn
 
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Writer
+from worker.engines.openvino import ov
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 """The number format of each of ours in which OpenVINO computes what is not an integer."""
