@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench docs constraints
+.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ fmt: venv ## Format the code and mend what ruff can mend.
 
 bench: venv ## Measure, and write the figures to benchmarks/results.
 	$(BIN)/python -m benchmarks
+
+bench-engine: venv ## BLIP-base in its real size: the usual call, and ours.
+	$(BIN)/python -m benchmarks engine
 
 docs: venv ## Build the documentation into site/; a warning fails the build.
 	$(BIN)/python -m scripts.docs_settings
