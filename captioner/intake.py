@@ -230,6 +230,7 @@ class Intake:
             options,
             prompt=self._text("prompt", options.prompt),
             system=self._text("system", options.system),
+            language=self._text("language", options.language),
         )
 
     def _text(self, name: str, prompt: str | None) -> str | None:
