@@ -20,26 +20,33 @@ pytestmark = pytest.mark.long
 
 ENDED, WAITING, CALLERS = 1_000_000, 100_000, 50
 NUMBERS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})",
-    "postgresql": "WITH n AS (SELECT generate_series(1, {count}) AS i)",
+    "sqlite": "WITH RECURSIVE n(i) AS"
+    " (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})",
+    "postgresql": "WITH n AS (SELECT generate_series({first}, {last}) AS i)",
 }
 IDS = {
     "sqlite": "printf('{prefix}%024d', i)",
     "postgresql": "('{prefix}' || lpad(i::text, 24, '0'))::uuid",
 }
+AT_ONCE = 20_000
+"""Rows of one statement: none may take longer than the service waits for its database."""
 CREATED = "'2026-01-01 00:00:00.000000'"
 
 
 def fill(database: Database, *, count: int, prefix: str, state: str) -> None:
     """So many jobs of one image in this state."""
+    for first in range(1, count + 1, AT_ONCE):
+        fill_some(database, first, min(count, first + AT_ONCE - 1), prefix=prefix, state=state)
+
+
+def fill_some(database: Database, first: int, last: int, *, prefix: str, state: str) -> None:
     dialect = database.engine.dialect.name
-    numbers, ids = NUMBERS[dialect].format(count=count), IDS[dialect].format(prefix=prefix)
+    numbers = NUMBERS[dialect].format(first=first, last=last)
+    ids = IDS[dialect].format(prefix=prefix)
     ended = state == "succeeded"
     finished, caption = (CREATED, "'it'") if ended else ("NULL", "NULL")
     false = "false" if dialect == "postgresql" else "0"
     with database.write() as session:
-        if dialect == "postgresql":
-            session.execute(text("SET LOCAL statement_timeout = 0"))
         session.execute(
             text(
                 f"{numbers} INSERT INTO jobs (id, state, model, image_count, succeeded_count,"
