@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine docs constraints
+.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench: venv ## Measure, and write the figures to benchmarks/results.
 
 bench-engine: venv ## BLIP-base in its real size: the usual call, and ours.
 	$(BIN)/python -m benchmarks engine
+
+bench-queue: venv ## What the queue costs: the whole service around an engine that costs nothing.
+	$(BIN)/python -m benchmarks queue
 
 docs: venv ## Build the documentation into site/; a warning fails the build.
 	$(BIN)/python -m scripts.docs_settings

@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import engine, service
+from benchmarks import engine, queue, service
 
-BENCHMARKS = {"service": service.main, "engine": engine.main}
+BENCHMARKS = {"service": service.main, "engine": engine.main, "queue": queue.main}
 
 
 def main() -> int:

@@ -1,0 +1,199 @@
+"""What the queue costs: the whole service around an engine that costs nothing, on one machine.
+
+Jobs of one picture and of 32, sent over HTTP by a few connections, from the first request to the
+last caption in the database; the blocking call; a caption that is remembered; and single pictures
+beside one job of thousands, with an engine that takes 50 ms a batch.
+"""
+
+import http.client
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from threading import local
+
+from PIL import Image
+from sqlalchemy import func, select
+
+from benchmarks.report import heading, keep
+from captioner import schema
+from captioner.database import Database
+from captioner.settings import Settings
+from models import Job
+from tests import processes, stacks
+from tests.pictures import encoded
+
+CONNECTIONS = 4
+SINGLES, JOBS_OF_32, CALLS = 1_000, 100, 200
+LARGE, BESIDE, BATCH_S = 10_000, 30, 0.05
+numbers = count(1)
+"""No two pictures are the same, so that none is remembered or shared."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A multipart body, made before the clock starts."""
+
+    body: bytes
+    kind: str
+
+
+def picture() -> bytes:
+    """64 x 48, of a colour of its own."""
+    number = next(numbers)
+    colour = (number >> 16 & 255, number >> 8 & 255, number & 255)
+    return encoded(Image.new("RGB", (64, 48), colour))
+
+
+def form(pictures: list[bytes]) -> Form:
+    """One part for each picture."""
+    mark = "captioner-benchmark"
+    head = 'Content-Disposition: form-data; name="images"; filename="a.png"'
+    parts = [f"--{mark}\r\n{head}\r\n\r\n".encode() + data + b"\r\n" for data in pictures]
+    return Form(
+        b"".join(parts) + f"--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
+    )
+
+
+class Door:
+    """The service's HTTP surface, over one connection for each thread."""
+
+    def __init__(self, base: str) -> None:
+        self._address = base.removeprefix("http://")
+        self._mine = local()
+
+    def post(self, path: str, sent: Form) -> tuple[int, dict]:
+        """Status and body of the answer."""
+        if not hasattr(self._mine, "connection"):
+            self._mine.connection = http.client.HTTPConnection(self._address, timeout=300)
+        self._mine.connection.request("POST", path, sent.body, {"Content-Type": sent.kind})
+        answer = self._mine.connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def submit(self, sent: Form) -> str:
+        """The id of the job."""
+        status, body = self.post("/captionImage", sent)
+        assert status == 202, body
+        return str(body["id"])
+
+    def blocking_ms(self, sent: Form) -> float:
+        """How long the blocking call took."""
+        started = time.perf_counter()
+        status, body = self.post("/captionImageBlocking", sent)
+        assert status == 200, body
+        return (time.perf_counter() - started) * 1e3
+
+
+@dataclass(frozen=True)
+class Place:
+    """A running service."""
+
+    door: Door
+    database: Database
+
+    def finish(self, jobs: int) -> None:
+        """Wait until so many jobs have ended."""
+        processes.until(lambda: self.ended() >= jobs, what="end of the jobs", timeout_s=600)
+
+    def ended(self) -> int:
+        """Jobs that have ended."""
+        with self.database.read() as session:
+            ended = select(func.count()).select_from(Job).where(Job.finished_at.is_not(None))
+            return session.scalar(ended) or 0
+
+
+@contextmanager
+def serving(stack: str, *, batch_s: float = 0.0, **more: str) -> Iterator[Place]:
+    """API and one worker with the free engine, for the length of the block."""
+    with tempfile.TemporaryDirectory() as name, stacks.started(stack, Path(name)) as started:
+        env = {
+            **started.environment, "CAPTIONER_MODEL": "scenes", "CAPTIONER_MODELS": "scenes",
+            "CAPTIONER_PORT": str(processes.free_port()), "CAPTIONER_MAX_IMAGES": "10000", **more,
+        }  # fmt: skip
+        schema.upgrade(Settings(database_url=started.database_url))
+        base = f"http://127.0.0.1:{env['CAPTIONER_PORT']}"
+        worker = [sys.executable, "-P", "-m", "benchmarks.free_worker", str(batch_s)]
+        env["PYTHONPATH"] = str(processes.ROOT)
+        log = Path(name) / "log"
+        with (
+            processes.running([processes.CAPTIONER, "api"], env, log=log),
+            processes.running(worker, env, log=log),
+        ):
+            processes.until(lambda: processes.answers(f"{base}/readyz"), what="service")
+            database = Database(started.database_url)
+            yield Place(Door(base), database)
+            database.close()
+
+
+def per_second(place: Place, jobs: int, images: int) -> tuple[float, float]:
+    """Jobs and images per second, from the first request to the last caption."""
+    forms = [form([picture() for _ in range(images)]) for _ in range(jobs)]
+    before = place.ended()
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(place.door.submit, forms))
+    place.finish(before + jobs)
+    seconds = time.perf_counter() - started
+    return jobs / seconds, jobs * images / seconds
+
+
+def spread(found: list[float]) -> str:
+    """Median and 99th percentile."""
+    p99 = statistics.quantiles(found, n=100)[98]
+    return f"p50 {statistics.median(found):6.1f} ms, p99 {p99:6.1f} ms"
+
+
+def costs(stack: str) -> list[str]:
+    """The lines of one stack."""
+    with serving(stack) as place:
+        per_second(place, 50, 1)  # warm
+        jobs, _ = per_second(place, SINGLES, 1)
+        _, images = per_second(place, JOBS_OF_32, 32)
+        blocking = [place.door.blocking_ms(form([picture()])) for _ in range(CALLS)]
+    with serving(stack, CAPTIONER_CACHE_TTL_S="3600") as place:
+        known = form([picture()])
+        for _ in range(3):
+            place.door.blocking_ms(known)
+            time.sleep(0.5)
+        hits = [place.door.blocking_ms(known) for _ in range(CALLS)]
+    return [
+        f"{stack}",
+        f"  jobs of one picture   {jobs:7.0f} jobs/s",
+        f"  jobs of 32            {images:7.0f} images/s",
+        f"  blocking call         {spread(blocking)}",
+        f"  remembered caption    {spread(hits)}",
+        *(f"  {line}" for line in fairness(stack)),
+    ]
+
+
+def fairness(stack: str) -> list[str]:
+    """Single pictures by themselves, and beside one job of thousands."""
+    with serving(stack, batch_s=BATCH_S) as place:
+        place.door.blocking_ms(form([picture()]))
+        idle = [place.door.blocking_ms(form([picture()])) for _ in range(BESIDE)]
+        place.door.submit(form([picture() for _ in range(LARGE)]))
+        beside = [place.door.blocking_ms(form([picture()])) for _ in range(BESIDE)]
+        under_way = place.ended() < 2 + 2 * BESIDE
+    assert under_way, "the large job ended too early to say anything"
+    times = statistics.median(beside) / statistics.median(idle)
+    return [
+        f"single, idle          {spread(idle)}",
+        f"single, beside {LARGE} {spread(beside)}: {times:.1f} times as long",
+    ]
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    settings: dict[str, object] = {
+        "connections": CONNECTIONS, "jobs": SINGLES, "jobs_of_32": JOBS_OF_32, "calls": CALLS,
+        "batch_s_of_fairness": BATCH_S, "api_processes": 2, "workers": 1,
+    }  # fmt: skip
+    lines = [line for stack in stacks.DEFAULT.split(",") for line in costs(stack)]
+    keep("queue", heading("What the queue costs", settings) + "\n".join(lines))
