@@ -1,6 +1,7 @@
 """Real processes of ours for tests: started, waited for, and always ended, by their own id."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,11 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 CAPTIONER = str(Path(sys.executable).with_name("captioner"))
+
+
+def heed_ctrl_c() -> None:
+    """Of a process that begins: a background shell ignores SIGINT, and its children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:

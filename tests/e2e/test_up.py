@@ -12,7 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import CAPTIONER, ROOT, answers, environment, free_port, until
+from tests.processes import (
+    CAPTIONER,
+    ROOT,
+    answers,
+    environment,
+    free_port,
+    heed_ctrl_c,
+    until,
+)
 
 START_S = 180
 END_S = 75
@@ -34,8 +42,7 @@ class Home:
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the test's own Ctrl-C is not for it
-                # a background shell ignores SIGINT, and what it starts inherits that
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                preexec_fn=heed_ctrl_c,
             )
 
     @property

@@ -12,6 +12,8 @@ import pytest
 from asking import ROOT, caption, picture
 from caption_server import running
 
+from tests.processes import heed_ctrl_c
+
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_answer_is_waited_out_as_retry_after_says(server, here, status):
@@ -110,6 +112,7 @@ def test_ctrl_c_exits_130_keeps_what_was_written_and_says_how_to_go_on(server, h
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     deadline = time.monotonic() + 20
     while len(posts) < 3 and time.monotonic() < deadline:
