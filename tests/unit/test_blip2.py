@@ -15,6 +15,7 @@ from captioner.options import Options
 from tests import standins
 from tests.unit.asking import COUNT, CPU, fitted, from_token, in_batches, photographs, without
 from worker.engines import blip2
+from worker.engines.preprocessing import pixel_values
 
 TOKENS = 12
 PROMPT = "a photo of"
@@ -85,7 +86,8 @@ def test_the_network_is_given_bit_for_bit_the_pixels_of_the_models_own_processor
 ) -> None:
     processor = Blip2Processor.from_pretrained(checkpoint)
     expected = processor(images=PICTURES, return_tensors="pt").pixel_values
-    assert torch.equal(engine._pixel_values(pixels), expected)
+    given = pixel_values(engine._processor, pixels, engine._placement)
+    assert torch.equal(given, expected)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])

@@ -16,6 +16,7 @@ from captioner.options import PLAIN, Options
 from worker.engines.answers import Frame, answers, ends_of
 from worker.engines.device import Placement
 from worker.engines.loading import from_source, image_processor, network
+from worker.engines.preprocessing import pixel_values
 from worker.engines.protocol import Caption, Pixels, Stopped
 from worker.engines.weights import Weights
 
@@ -61,7 +62,10 @@ class Blip2Engine:
         text = self._text(options.prompt, len(pictures))
         return answers(
             self._model.generate,
-            {"pixel_values": self._pixel_values(pictures), "input_ids": text},
+            {
+                "pixel_values": pixel_values(self._processor, pictures, self._placement),
+                "input_ids": text,
+            },
             options,
             frame=Frame(
                 given=text.shape[1],
@@ -81,14 +85,6 @@ class Blip2Engine:
             text = self._tokenizer(prompt, split_special_tokens=True).input_ids
         row = [self._model.config.image_token_id] * self._seen + text
         return torch.tensor([row] * rows, device=self._placement.device)
-
-    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
-        values = self._processor(
-            list(pictures), do_resize=False, input_data_format="channels_last", return_tensors="pt"
-        ).pixel_values
-        tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
-        return tensor
 
 
 def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> Blip2Engine:

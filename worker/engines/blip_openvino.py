@@ -15,25 +15,23 @@ from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Writer
 from worker.engines.openvino import ov
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
-"""The number format of each of ours in which OpenVINO computes what is not an integer."""
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""Our names of number formats, and OpenVINO's."""
 
 
 class OpenVinoNetwork:
     """A `Network`: vision and memory as one model, the step as another."""
 
-    def __init__(self, model: Any, *, dtype: str, threads: int = 0) -> None:
+    def __init__(self, model: Any, *, dtype: str) -> None:
         core = ov.Core()
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-            **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
         kept = torch.float32 if dtype == "float32" else torch.bfloat16
         self._look = core.compile_model(_encode(model, kept), "CPU", config)
         self._step = core.compile_model(_step(model, kept), "CPU", config)
         self._layers = model.text_decoder.config.num_hidden_layers
-        self._requests: list[Any] = []
 
     def look(self, pixel_values: Tensor) -> Writer:
         """As `Network` says."""

@@ -17,6 +17,7 @@ from captioner.options import PLAIN, Options
 from worker.engines.answers import Frame, answers, words
 from worker.engines.device import Placement
 from worker.engines.loading import from_source, network
+from worker.engines.preprocessing import pixel_values
 from worker.engines.protocol import Caption, Pixels, Stopped
 from worker.engines.weights import Weights
 
@@ -82,7 +83,7 @@ class BlipEngine:
         return answers(
             self.model.generate,
             {
-                "pixel_values": self._pixel_values(pictures),
+                "pixel_values": pixel_values(self.processor, pictures, self.placement),
                 "input_ids": ids,
                 "attention_mask": torch.ones_like(ids),
             },
@@ -111,14 +112,6 @@ class BlipEngine:
     def read(self, tokens: Sequence[int], *, score: float) -> Caption:
         """The caption that tokens stand for."""
         return Caption(words(tokens, self._tokenizer), tuple(tokens), score)
-
-    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
-        values = self.processor(
-            list(pictures), do_resize=False, input_data_format="channels_last", return_tensors="pt"
-        ).pixel_values
-        tensor: torch.Tensor = values.to(self.placement.device, self.placement.dtype)
-        return tensor
 
 
 def load(source: str, *, revision: str, placement: Placement, max_new_tokens: int) -> BlipEngine:

@@ -15,6 +15,7 @@ from worker.engines.answers import Frame, answers, ends_of
 from worker.engines.chat_text import ChatText
 from worker.engines.device import Placement
 from worker.engines.loading import image_processor
+from worker.engines.preprocessing import pixel_values
 from worker.engines.prompts import Prompt, prompt_for
 from worker.engines.protocol import Caption, Pixels, Stopped
 from worker.engines.weights import Weights
@@ -85,19 +86,10 @@ class ChatEngine:
         inputs = {
             name: torch.tensor([ids] * len(pictures), device=device) for name, ids in row.items()
         }
-        return {**inputs, "pixel_values": self._pixel_values(pictures)}
-
-    def _pixel_values(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        # (B, H, W, 3) uint8 -> (B, 3, H, W), scaled and normalised by the model's own processor
-        values = self._images(
-            list(pictures),
-            do_resize=False,
-            input_data_format="channels_last",
-            return_tensors="pt",
-            **self._whole,
-        ).pixel_values
-        tensor: torch.Tensor = values.to(self._placement.device, self._placement.dtype)
-        return tensor
+        return {
+            **inputs,
+            "pixel_values": pixel_values(self._images, pictures, self._placement, **self._whole),
+        }
 
 
 def chat_engine(

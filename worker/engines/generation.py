@@ -77,11 +77,6 @@ class Chooser(LogitsProcessor):
         self._log_probs.append(scores.float().log_softmax(-1).gather(-1, token)[:, 0])
         return shaken  # type: ignore[return-value]
 
-    @property
-    def steps(self) -> int:
-        """Tokens that were chosen for each row."""
-        return len(self._log_probs)
-
     def means(self, lengths: Sequence[int]) -> list[float]:
         """For each row, the mean of its first tokens, as many as `lengths` says."""
         if not self._log_probs:
