@@ -16,7 +16,7 @@ from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.errors import CaptionFailed, NothingToRetry
 from captioner.jobs.deleting import JOBS
-from captioner.settings import DAY_S
+from captioner.setting_groups import DAY_S
 from captioner.work import Order, Outcome, Picture
 from models import Blob, DeletedJob, IdempotencyKey, Job, JobImage, JobState
 from tests.integration.alone import stack as stack

@@ -1,0 +1,100 @@
+"""Settings by what they are about. `captioner.settings.Settings` is all of them, and says more."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, SecretStr
+from pydantic_settings import BaseSettings, NoDecode
+
+DAY_S = 24 * 3600.0
+
+
+class Models(BaseSettings):
+    """Which networks there are, and how they run."""
+
+    model: str = Field("blip", description="Model used when a request names none.")
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models served, comma-separated. Empty: the default model and scenes."
+    )
+    model_sources: dict[str, str] = Field(
+        default_factory=dict,
+        description='More models, as JSON: {"name": "folder or hub id"}.',
+    )
+    model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    engine: str = Field(
+        "auto",
+        pattern="^(auto|reference|torch|openvino)$",
+        description="What runs BLIP. reference: transformers' own generate; torch: our loop; "
+        "openvino: our loop on OpenVINO (CPU). auto: torch.",
+    )
+    dtype: str = Field(
+        "auto",
+        pattern="^(auto|float32|bfloat16|float16)$",
+        description="auto, float32, bfloat16 or float16. auto: float32 on a CPU.",
+    )
+    max_new_tokens: int = Field(
+        20, ge=1, le=512, description="Longest caption, in tokens. Chat models may take 192."
+    )
+
+
+class Requests(BaseSettings):
+    """What a request may bring."""
+
+    max_images: int = Field(1000, ge=1, le=10_000, description="Pictures in one request.")
+    max_body_bytes: int = Field(128 * 2**20, ge=1024, description="Bytes of one request body.")
+    max_json_bytes: int = Field(
+        32 * 2**20, ge=1024, description="Bytes of a JSON body; a form may have max_body_bytes."
+    )
+    max_bodies_bytes: int = Field(
+        256 * 2**20, ge=1024, description="Bytes of bodies that one API process holds in memory."
+    )
+    max_image_bytes: int = Field(15_000_000, ge=1, description="Bytes of one picture file.")
+    max_image_pixels: int = Field(40_000_000, ge=64, description="Width times height.")
+    max_image_side: int = Field(16_384, ge=8, description="Longest side, in pixels.")
+    min_image_side: int = Field(8, ge=1, description="Shortest side, in pixels.")
+    max_prompt_chars: int = Field(500, ge=1, description="Characters of a prompt.")
+    image_formats: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("JPEG", "PNG", "WEBP", "GIF", "BMP"),
+        description="Formats accepted, by content. TIFF, AVIF and HEIC may be added.",
+    )
+
+
+class Keeping(BaseSettings):
+    """What is kept, and how long."""
+
+    keep_jobs_s: float = Field(
+        30 * DAY_S, ge=0, description="Seconds that a job is kept after its end. 0: for ever."
+    )
+    keep_blobs_s: float = Field(
+        7 * DAY_S,
+        ge=0,
+        description="Seconds that pictures are kept after the end of their jobs. 0: as the jobs.",
+    )
+    keep_unfetched_s: float = Field(
+        DAY_S, gt=0, description="Seconds that a result sent with store=false waits to be fetched."
+    )
+    cache_ttl_s: float = Field(
+        7 * DAY_S, ge=0, description="Seconds that captions are remembered. 0: not at all."
+    )
+    keep_deleted_s: float = Field(
+        90 * DAY_S, gt=0, description="Seconds that it is remembered that a job was deleted."
+    )
+    keep_orphans_s: float = Field(
+        DAY_S,
+        ge=10,
+        description="Seconds that a picture file may lie in the store that no row knows.",
+    )
+
+
+class Webhooks(BaseSettings):
+    """How webhooks are sent."""
+
+    webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Secrets that webhooks are signed with, newest first. Empty: no webhooks."
+    )
+    webhook_schedule_s: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+        (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400),
+        description="Seconds before the second attempt, the third, and so on.",
+    )
+    webhook_timeout_s: float = Field(15, gt=0, le=30, description="Longest wait for a receiver.")
+    webhook_concurrency: int = Field(8, ge=1, le=256, description="Webhooks that a worker sends.")
