@@ -9,7 +9,7 @@ caches anew for each token. In float32 the answers are the same, token by token.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -62,11 +62,21 @@ class Memory(nn.Module):
         return [_heads(projection(patches), self.heads) for projection in self.projections]
 
 
+Recall = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(B, heads, T, d) scaled queries, and a layer's key and value in memory -> (B, T, D)."""
+
+
+def recall(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Cross-attention with memory as `Memory` gives it."""
+    return scaled_dot_product_attention(queries, keys, values, scale=1).transpose(1, 2).flatten(2)
+
+
 class Step(nn.Module):
     """The text decoder, for the tokens that are new."""
 
-    def __init__(self, text_decoder: Any) -> None:
+    def __init__(self, text_decoder: Any, recall: Recall = recall) -> None:
         super().__init__()
+        self.recall = recall
         self.words = text_decoder.bert.embeddings.word_embeddings
         self.positions = text_decoder.bert.embeddings.position_embeddings
         self.norm = text_decoder.bert.embeddings.LayerNorm
@@ -98,21 +108,24 @@ class Step(nn.Module):
             )  # (B, heads, P + T, d)
             grown += [keys, values]
             hidden = _mix(own, hidden, keys, values, mask=seen)
-            remembered = memory[2 * number], memory[2 * number + 1]
-            hidden = _mix(layer.crossattention, hidden, *remembered, mask=None)
+            cross, remembered = layer.crossattention, memory[2 * number : 2 * number + 2]
+            recalled = self.recall(_queries(cross.self, hidden), remembered[0], remembered[1])
+            hidden = cross.output(recalled, hidden)
             hidden = layer.output(layer.intermediate(hidden), hidden)
         logits: Tensor = self.head(hidden[:, -1])
         return logits, grown
 
 
-def _mix(
-    attention: Any, hidden: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None
-) -> Tensor:
-    query = _heads(attention.self.query(hidden), _count(attention.self))
-    scale = 1 / math.sqrt(attention.self.attention_head_size)
-    mixed = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scale)
+def _mix(attention: Any, hidden: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor) -> Tensor:
+    queries = _queries(attention.self, hidden)
+    mixed = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=1)
     added: Tensor = attention.output(mixed.transpose(1, 2).flatten(2), hidden)
     return added
+
+
+def _queries(attention: Any, hidden: Tensor) -> Tensor:
+    scale = 1 / math.sqrt(attention.attention_head_size)
+    return _heads(attention.query(hidden), _count(attention)) * scale
 
 
 def _count(attention: Any) -> int:

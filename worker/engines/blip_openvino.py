@@ -20,7 +20,11 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoNetwork:
-    """A `Network`: vision and memory as one model, the step as another."""
+    """A `Network`: vision and memory as one model, the step as another.
+
+    Its requests are made once and their buffers used again, so that what `look` returns lasts until
+    it is called again.
+    """
 
     def __init__(self, model: Any, *, dtype: str) -> None:
         core = ov.Core()
@@ -29,46 +33,48 @@ class OpenVinoNetwork:
             "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
         }
         kept = torch.float32 if dtype == "float32" else torch.bfloat16
-        self._look = core.compile_model(_encode(model, kept), "CPU", config)
-        self._step = core.compile_model(_step(model, kept), "CPU", config)
+        look = core.compile_model(_encode(model, kept), "CPU", config)
+        step = core.compile_model(_step(model, kept), "CPU", config)
+        self._look = look.create_infer_request()
+        self._steps = step.create_infer_request(), step.create_infer_request()
         self._layers = model.text_decoder.config.num_hidden_layers
 
     def look(self, pixel_values: Tensor) -> Writer:
         """As `Network` says."""
-        request = self._look.create_infer_request()
-        request.infer({0: ov.Tensor(pixel_values.numpy())})
-        memory = [request.get_output_tensor(n) for n in range(2 * self._layers)]
-        return _OpenVinoWriter(self._step.create_infer_request(), memory)
+        self._look.infer({0: ov.Tensor(pixel_values.numpy())})
+        memory = [self._look.get_output_tensor(n) for n in range(2 * self._layers)]
+        return _OpenVinoWriter(self._steps, memory)
 
 
 class _OpenVinoWriter:
-    def __init__(self, request: Any, memory: Sequence[Any]) -> None:
-        self._request = request
-        self._memory = memory
+    """Two requests take turns: what one has written, the other reads where it lies."""
+
+    def __init__(self, requests: tuple[Any, Any], memory: Sequence[Any]) -> None:
+        self._next, self._last = requests
         batch, heads, _, width = memory[0].shape
-        self._past = [
-            ov.Tensor(np.zeros((batch, heads, 0, width), np.float32)) for _ in self._memory
-        ]
+        self._past = [ov.Tensor(np.zeros((batch, heads, 0, width), np.float32)) for _ in memory]
+        self._remember(memory)
 
     def step(self, tokens: Tensor) -> Tensor:
-        count = len(self._memory)
-        self._request.set_input_tensor(0, ov.Tensor(tokens.contiguous().numpy()))
-        for n, tensor in enumerate((*self._past, *self._memory), start=1):
-            self._request.set_input_tensor(n, tensor)
-        self._request.infer()
-        outputs = [self._request.get_output_tensor(n) for n in range(1 + count)]
-        # The request writes into the same tensors next time.
-        self._past = [_copy(output) for output in outputs[1:]]
-        return torch.from_numpy(outputs[0].data.copy())
+        request = self._next
+        request.set_input_tensor(0, ov.Tensor(tokens.contiguous().numpy()))
+        for n, tensor in enumerate(self._past, start=1):
+            request.set_input_tensor(n, tensor)
+        request.infer()
+        self._past = [request.get_output_tensor(n) for n in range(1, 1 + len(self._memory))]
+        self._next, self._last = self._last, request
+        return torch.from_numpy(request.get_output_tensor(0).data)
 
     def keep(self, rows: Tensor) -> None:
         index = rows.numpy()
-        self._memory = [_rows(each, index) for each in self._memory]
         self._past = [_rows(each, index) for each in self._past]
+        self._remember([_rows(each, index) for each in self._memory])
 
-
-def _copy(tensor: Any) -> Any:
-    return ov.Tensor(np.array(tensor.data))
+    def _remember(self, memory: Sequence[Any]) -> None:
+        self._memory = memory
+        for request in (self._next, self._last):
+            for n, tensor in enumerate(memory, start=1 + len(memory)):
+                request.set_input_tensor(n, tensor)
 
 
 def _rows(tensor: Any, index: np.ndarray) -> Any:
@@ -85,13 +91,26 @@ class _Encode(nn.Module):
         self.kept = kept
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(each.to(self.kept) for each in self.memory(self.vision(pixel_values)))
+        memory = self.memory(self.vision(pixel_values))
+        keys, values = memory[::2], [each.transpose(2, 3) for each in memory[1::2]]
+        pairs = zip(keys, values, strict=True)
+        return tuple(each.to(self.kept) for pair in pairs for each in pair)
+
+
+def _recall(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention turned round: memory is the left side of both products, as it lies.
+
+    On the right it would be packed anew for each token, which takes longer than all the rest.
+    `values` are (B, heads, d, N).
+    """
+    shares = (keys @ queries.transpose(2, 3)).softmax(2)  # (B, heads, N, T)
+    return (values @ shares).permute(0, 3, 1, 2).flatten(2)
 
 
 class _Step(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.step = Step(model.text_decoder)
+        self.step = Step(model.text_decoder, _recall)
         self.count = 2 * model.text_decoder.config.num_hidden_layers
 
     def forward(self, tokens: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -115,11 +134,12 @@ def _step(model: Any, kept: torch.dtype) -> Any:
     patches = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
     count = 2 * config.num_hidden_layers
     past = [torch.zeros(2, heads, 3, width) for _ in range(count)]
-    memory = [torch.zeros(2, heads, patches + 1, width, dtype=kept) for _ in range(count)]
+    remembered = (heads, patches + 1, width), (heads, width, patches + 1)
+    memory = [torch.zeros(2, *remembered[n % 2], dtype=kept) for n in range(count)]
     shapes = [
         (-1, -1),
         *((-1, heads, -1, width) for _ in range(count)),
-        *((-1, heads, patches + 1, width) for _ in range(count)),
+        *((-1, *remembered[n % 2]) for n in range(count)),
     ]
     return ov.convert_model(
         _Step(model).eval(),
