@@ -141,8 +141,9 @@ def main() -> None:
     )
     nets: dict[str, Network] = {
         "PyTorch float32": TorchNetwork(model, device=CPU.device, dtype=CPU.dtype),
-        "OpenVINO float32": OpenVinoNetwork(model, dtype="float32"),
-        "OpenVINO bfloat16": OpenVinoNetwork(model, dtype="bfloat16"),
+        "OpenVINO float32": OpenVinoNetwork(model, dtype=torch.float32),
+        "OpenVINO bfloat16": OpenVinoNetwork(model, dtype=torch.bfloat16),
+        "OpenVINO int8": OpenVinoNetwork(model, dtype=torch.int8),
     }
     call = seeds_call(model, processor)
     runners = [Runner("the seeds' call", 1, call), Runner("generate", 8, call)]

@@ -25,12 +25,13 @@ class Models(BaseSettings):
         "auto",
         pattern="^(auto|reference|torch|openvino)$",
         description="What runs BLIP. reference: transformers' own generate; torch: our loop; "
-        "openvino: our loop on OpenVINO (CPU). auto: torch.",
+        "openvino: our loop on OpenVINO (CPU). auto: openvino on a CPU where it is installed.",
     )
     dtype: str = Field(
         "auto",
-        pattern="^(auto|float32|bfloat16|float16)$",
-        description="auto, float32, bfloat16 or float16. auto: float32 on a CPU.",
+        pattern="^(auto|float32|bfloat16|float16|int8)$",
+        description="Number format. int8: with openvino. auto: bfloat16 where GPU or processor "
+        "(with openvino) have it.",
     )
     max_new_tokens: int = Field(
         20, ge=1, le=512, description="Longest caption, in tokens. Chat models may take 192."

@@ -19,7 +19,7 @@ from captioner.settings import Settings
 from scripts.scenes import draw
 from tests.pictures import scenes
 from worker.engines import blip_reference
-from worker.engines.device import Placement, place
+from worker.engines.device import Placement, native, place
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
 COUNT = 200
@@ -163,9 +163,23 @@ def test_a_gpu_that_is_not_there_is_refused_by_name() -> None:
 
 
 def test_the_device_is_chosen_with_a_reason() -> None:
-    placement = place(Settings(device="cpu"))
+    placement = place(Settings(device="cpu", engine="torch"))
     assert placement.name == "cpu float32"
     assert "device set to cpu" in placement.reason
+
+
+def test_a_cpu_runs_openvino_in_the_format_that_the_processor_has() -> None:
+    placement = place(Settings(device="cpu"))
+    assert placement.library == "openvino"
+    assert placement.dtype == native()
+    assert place(Settings(device="cpu", dtype="float32")).name == "cpu float32 (openvino)"
+
+
+def test_eight_bits_need_openvino_and_leave_other_networks_as_they_are() -> None:
+    placement = place(Settings(device="cpu", dtype="int8"))
+    assert (placement.name, placement.exact) == ("cpu int8 (openvino)", torch.float32)
+    with pytest.raises(ModelUnavailable, match="int8 needs OpenVINO"):
+        place(Settings(device="cpu", dtype="int8", engine="torch"))
 
 
 def test_weights_as_a_safe_pickle_load_too(folder: Path, engine, drawn) -> None:

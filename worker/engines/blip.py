@@ -173,4 +173,4 @@ def _on_openvino(model: Any, dtype: torch.dtype) -> Network:
         raise ModelUnavailable(
             "CAPTIONER_ENGINE=openvino, but OpenVINO is not installed: pip install captioner[cpu]."
         ) from error
-    return OpenVinoNetwork(model, dtype=str(dtype).removeprefix("torch."))
+    return OpenVinoNetwork(model, dtype=dtype)

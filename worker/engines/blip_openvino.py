@@ -13,10 +13,16 @@ from torch import Tensor, nn
 
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Writer
+from worker.engines.device import native
 from worker.engines.openvino import ov
+from worker.engines.openvino_int8 import EIGHT_BITS, in_eight_bits
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-"""Our names of number formats, and OpenVINO's."""
+PRECISIONS = {
+    torch.float32: ov.Type.f32,
+    torch.bfloat16: ov.Type.bf16,
+    torch.float16: ov.Type.f16,
+}
+"""PyTorch's number formats, and OpenVINO's."""
 
 
 class OpenVinoNetwork:
@@ -26,15 +32,16 @@ class OpenVinoNetwork:
     it is called again.
     """
 
-    def __init__(self, model: Any, *, dtype: str) -> None:
-        core = ov.Core()
-        config = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-        }
-        kept = torch.float32 if dtype == "float32" else torch.bfloat16
-        look = core.compile_model(_encode(model, kept), "CPU", config)
-        step = core.compile_model(_step(model, kept), "CPU", config)
+    def __init__(self, model: Any, *, dtype: torch.dtype) -> None:
+        narrow = dtype == torch.int8
+        # What is not a product with weights is computed in a wider format.
+        wide = native() if narrow else dtype
+        stages = _encode(model, wide), _step(model, wide)
+        config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[wide]}
+        if narrow:
+            stages = in_eight_bits(stages[0]), in_eight_bits(stages[1])
+            config |= EIGHT_BITS
+        look, step = (ov.Core().compile_model(stage, "CPU", config) for stage in stages)
         self._look = look.create_infer_request()
         self._steps = step.create_infer_request(), step.create_infer_request()
         self._layers = model.text_decoder.config.num_hidden_layers

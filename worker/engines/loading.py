@@ -78,7 +78,7 @@ def network(architecture: Any, folder: Path, placement: Placement, *, model_type
             f"it holds a {config.model_type!r} network, and this engine runs {model_type!r}"
         )
     model, info = architecture.from_pretrained(
-        folder, dtype=placement.dtype, trust_remote_code=False, output_loading_info=True
+        folder, dtype=placement.exact, trust_remote_code=False, output_loading_info=True
     )
     if info["missing_keys"]:  # transformers would fill them with noise and only warn
         raise ValueError(f"its weights lack {sorted(info['missing_keys'])[:3]}")

@@ -23,5 +23,5 @@ def pixel_values(
         return_tensors="pt",
         **more,
     ).pixel_values
-    tensor: torch.Tensor = values.to(placement.device, placement.dtype)
+    tensor: torch.Tensor = values.to(placement.device, placement.exact)
     return tensor
