@@ -28,9 +28,12 @@ def free_port() -> int:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Of a process. Captions are made, not remembered, unless a test asks for it."""
+    """Of a process. Unless a test asks for it, captions are made, not remembered, and in the number
+    format in which they equal the reference.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CAPTIONER_")}
-    return {**kept, "CAPTIONER_CACHE_TTL_S": "0", **extra, "HF_HUB_OFFLINE": "1"}
+    usual = {"CAPTIONER_CACHE_TTL_S": "0", "CAPTIONER_DTYPE": "float32"}
+    return {**kept, **usual, **extra, "HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager
