@@ -7,6 +7,7 @@ from uuid import UUID
 
 from captioner import jobs
 from captioner.errors import DatabaseUnavailable, ShuttingDown
+from captioner.together import Together
 from captioner.work import Outcome
 from models import JobState
 from worker.flow import Parts
@@ -24,6 +25,7 @@ class Settling:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._finish: Together[list[Outcome], None] = Together(self._finish_all)
 
     def settle(self, outcomes: list[Outcome]) -> None:
         """Store what is final; hand back what may work later.
@@ -38,13 +40,15 @@ class Settling:
             self._parts.herald.announce(patiently(lambda: self._release(held_back)))
         self._parts.held.drop([outcome.claim for outcome in outcomes])
 
-    def _finish(self, outcomes: list[Outcome]) -> None:
-        parts = self._parts
+    def _finish_all(self, groups: list[list[Outcome]]) -> list[None]:
+        """What many threads have to store, at once."""
+        parts, outcomes = self._parts, [outcome for group in groups for outcome in group]
         changed = patiently(lambda: self._store(outcomes))
         # Before the waiters wake: whoever then sends the picture again finds its caption.
         remembered = remember(parts.cache, outcomes)
         parts.herald.announce(changed)
         forget_deleted(parts.cache, parts.database, remembered)
+        return [None for _ in groups]
 
     def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
         with self._parts.database.write() as session:

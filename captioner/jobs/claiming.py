@@ -125,6 +125,16 @@ def _take(
     ).all()
 
 
+def held(claim: Claim) -> list[ColumnElement[bool]]:
+    """The condition that the image is still this claim's."""
+    return [
+        JobImage.job_id == claim.job_id,
+        JobImage.position == claim.position,
+        JobImage.attempt == claim.attempt,
+        JobImage.state == ImageState.RUNNING,
+    ]
+
+
 def among(keys: Iterable[Key]) -> ColumnElement[bool]:
     """The condition that an image is one of these."""
     return tuple_(JobImage.job_id, JobImage.position).in_(list(keys))
@@ -146,20 +156,35 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns what their images' claims say of them."""
-    for job_id in job_ids:
-        begun = session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.state == JobState.QUEUED)
-            .values(state=JobState.RUNNING, started_at=now(), event_seq=Job.event_seq + 1)
-            .returning(Job.id)
-            .execution_options(synchronize_session=False)
-        )
-        if begun.first() is not None:
-            outbox.note(session, job_id, WebhookKind.JOB_STARTED)
     rows = session.execute(
-        select(Job.id, Job.model, Job.prompt, Job.options, Job.stored).where(Job.id.in_(job_ids))
-    )
+        select(Job.id, Job.state, Job.model, Job.prompt, Job.options, Job.stored).where(
+            Job.id.in_(job_ids)
+        )
+    ).all()
+    waiting = [row.id for row in rows if row.state == JobState.QUEUED]
+    for job_id in _begin(session, waiting):
+        outbox.note(session, job_id, WebhookKind.JOB_STARTED)
     return {row.id: row for row in rows}
+
+
+def _begin(session: Session, job_ids: Sequence[UUID]) -> list[UUID]:
+    """Of the jobs that were still queued, those that somebody is to be told of."""
+    if not job_ids:
+        return []
+    queued = session.scalars(
+        select(Job.id)
+        .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
+        .order_by(Job.id)
+        .with_for_update()
+    ).all()
+    begun = session.execute(
+        update(Job)
+        .where(Job.id.in_(queued))
+        .values(state=JobState.RUNNING, started_at=now(), event_seq=Job.event_seq + 1)
+        .returning(Job.id, Job.webhook_url)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(row.id for row in begun if row.webhook_url is not None)
 
 
 def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:

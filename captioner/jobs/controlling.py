@@ -66,7 +66,7 @@ def stop_queued(session: Session, job_ids: Iterable[UUID]) -> dict[UUID, JobStat
     Called after anything that may have put an image back into the queue, and by `cancel`. Returns
     the jobs changed, and how.
     """
-    changed = {}
+    changed: dict[UUID, JobState] = {}
     for job_id in sorted(set(job_ids)):
         # Locked in any state: a cancel that is not committed yet must be waited for.
         row = session.execute(
@@ -76,7 +76,7 @@ def stop_queued(session: Session, job_ids: Iterable[UUID]) -> dict[UUID, JobStat
             why = reason(CancelCause(row.cancel_cause or CancelCause.ASKED))
             positions = _cancel_queued(session, job_id, why)
             if positions:
-                changed[job_id] = count(session, job_id, Ended(canceled=positions))
+                changed |= count(session, {job_id: Ended(canceled=positions)})
     return changed
 
 

@@ -1,10 +1,10 @@
 """What a change of images means for their job: its counts, its state, the numbers of its events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, update
+from sqlalchemy import Integer, Update, and_, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
 from captioner.clock import now
@@ -36,25 +36,62 @@ class Ended:
         return sorted((*self.succeeded, *self.failed, *self.canceled))
 
 
-def count(session: Session, job_id: UUID, ended: Ended) -> JobState:
-    """Add to the job's counts and let its state follow, in one statement, so that none is lost.
+def count(session: Session, ended: Mapping[UUID, Ended]) -> dict[UUID, JobState]:
+    """Add to the jobs' counts and let their states follow. Returns those states.
 
     The caller has changed the images in this transaction already. They get the next numbers among
-    the job's events, and the job's end, when this is it, the one after. Its webhook is noted, too.
+    their job's events, and the job's end, when this is it, the one after. Its webhook is noted,
+    too. The same few statements for one job and for many.
     """
-    succeeded = Job.succeeded_count + len(ended.succeeded)
-    canceled = Job.canceled_count + len(ended.canceled)
-    failed = Job.failed_count + len(ended.failed)
+    if not ended:
+        return {}
+    session.connection().execute(
+        _COUNT,
+        [
+            {
+                "of_job": job_id,
+                "succeeded": len(ended[job_id].succeeded),
+                "failed": len(ended[job_id].failed),
+                "canceled": len(ended[job_id].canceled),
+            }
+            for job_id in sorted(ended)
+        ],
+    )
+    rows = session.execute(
+        select(Job.id, Job.state, Job.event_seq, Job.webhook_url).where(Job.id.in_(ended))
+    ).all()
+    states = {row.id: JobState(row.state) for row in rows}
+    numbers = []
+    for row in rows:
+        positions = ended[row.id].positions
+        first = row.event_seq - len(positions) + (0 if states[row.id].final else 1)
+        numbers += [
+            {"of_job": row.id, "at": position, "number": first + n}
+            for n, position in enumerate(positions)
+        ]
+    if numbers:
+        session.connection().execute(_NUMBER, numbers)
+    for row in rows:
+        if row.webhook_url is not None and states[row.id].final:
+            outbox.note(session, row.id, WebhookKind.JOB_FINISHED)
+    return states
+
+
+def _counting() -> Update:
+    """One job's counts and its state, in one statement, so that no count is lost."""
+    succeeded = Job.succeeded_count + bindparam("succeeded", type_=Integer)
+    failed = Job.failed_count + bindparam("failed", type_=Integer)
+    canceled = Job.canceled_count + bindparam("canceled", type_=Integer)
     unfinished = succeeded + failed + canceled < Job.image_count
-    number = len(ended.positions)
-    row = session.execute(
+    added = sum(bindparam(name, type_=Integer) for name in ("succeeded", "failed", "canceled"))
+    return (
         update(Job)
-        .where(Job.id == job_id)
+        .where(Job.id == bindparam("of_job"))
         .values(
             succeeded_count=succeeded,
             failed_count=failed,
             canceled_count=canceled,
-            event_seq=Job.event_seq + number + case((unfinished, 0), else_=1),
+            event_seq=Job.event_seq + added + case((unfinished, 0), else_=1),
             finished_at=case((unfinished, None), else_=now()),
             state=case(
                 (
@@ -72,26 +109,12 @@ def count(session: Session, job_id: UUID, ended: Ended) -> JobState:
                 else_=JobState.PARTIAL.value,
             ),
         )
-        .returning(Job.state, Job.event_seq)
-        .execution_options(synchronize_session=False)
-    ).one()
-    state = JobState(row.state)
-    first = row.event_seq - number + (0 if state.final else 1)
-    _number(session, job_id, ended.positions, first=first)
-    if state.final:
-        outbox.note(session, job_id, WebhookKind.JOB_FINISHED)
-    return state
-
-
-def _number(session: Session, job_id: UUID, positions: Sequence[int], *, first: int) -> None:
-    if not positions:
-        return
-    session.connection().execute(
-        update(JobImage)
-        .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))
-        .values(event_seq=bindparam("number")),
-        [
-            {"of_job": job_id, "at": position, "number": first + n}
-            for n, position in enumerate(positions)
-        ],
     )
+
+
+_COUNT = _counting()
+_NUMBER = (
+    update(JobImage)
+    .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))
+    .values(event_seq=bindparam("number"))
+)

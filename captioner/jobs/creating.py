@@ -58,7 +58,7 @@ def create(session: Session, order: Order, *, pictures: Sequence[Picture]) -> Jo
     if refused + known < len(pictures):
         return JobState.QUEUED
     session.flush()
-    return count(session, order.job_id, Ended())
+    return count(session, {order.job_id: Ended()})[order.job_id]
 
 
 def _later(instant: datetime, seconds: float | None) -> datetime | None:

@@ -6,9 +6,8 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
-from captioner.jobs.claiming import AWAY
+from captioner.jobs.claiming import AWAY, held
 from captioner.jobs.controlling import stop_queued
-from captioner.jobs.finishing import held
 from captioner.work import Claim
 from models import ImageState, JobImage, JobState
 

@@ -1,11 +1,11 @@
 """An attempt is over, and its result is taken, if the attempt is still the current one."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from captioner.clock import now
@@ -17,25 +17,36 @@ from models import ImageState, JobImage, JobState
 STOPPED = (Canceled.code, DeadlinePassed.code)
 
 
-def held(claim: Claim) -> list[ColumnElement[bool]]:
-    """The condition that the image is still this claim's."""
-    return [
-        JobImage.job_id == claim.job_id,
-        JobImage.position == claim.position,
-        JobImage.attempt == claim.attempt,
-        JobImage.state == ImageState.RUNNING,
-    ]
-
-
 def finish(session: Session, outcomes: Iterable[Outcome]) -> dict[UUID, JobState]:
     """Store results of current attempts; drop late ones. Returns the jobs changed, and how."""
     ordered = sorted(outcomes, key=lambda o: (o.claim.job_id, o.claim.position))
-    stored = [outcome for outcome in ordered if _store(session, outcome)]
-    changed = {}
-    for job_id, group in groupby(stored, lambda o: o.claim.job_id):
-        reached = [(outcome.claim.position, _state(outcome)) for outcome in group]
-        changed[job_id] = count(session, job_id, Ended.of(reached))
-    return changed
+    current = _current(session, [outcome.claim for outcome in ordered])
+    stored = [outcome for outcome in ordered if outcome.claim in current]
+    if not stored:
+        return {}
+    session.connection().execute(_STORE, list(map(_values, stored)))
+    return count(
+        session,
+        {
+            job_id: Ended.of([(outcome.claim.position, _state(outcome)) for outcome in group])
+            for job_id, group in groupby(stored, lambda o: o.claim.job_id)
+        },
+    )
+
+
+def _current(session: Session, claims: Sequence[Claim]) -> set[Claim]:
+    """Those of the claims that still hold their image, which is locked now."""
+    attempts = {(claim.job_id, claim.position, claim.attempt): claim for claim in claims}
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.position, JobImage.attempt)
+        .where(
+            tuple_(JobImage.job_id, JobImage.position, JobImage.attempt).in_(list(attempts)),
+            JobImage.state == ImageState.RUNNING,
+        )
+        .order_by(JobImage.job_id, JobImage.position)
+        .with_for_update()
+    )
+    return {attempts[row.job_id, row.position, row.attempt] for row in rows}
 
 
 def _state(outcome: Outcome) -> ImageState:
@@ -44,28 +55,35 @@ def _state(outcome: Outcome) -> ImageState:
     return ImageState.CANCELED if outcome.error.code in STOPPED else ImageState.FAILED
 
 
-def _store(session: Session, outcome: Outcome) -> bool:
+def _values(outcome: Outcome) -> dict[str, object]:
     error, timings = outcome.error, outcome.timings
-    values: dict[str, object] = {
-        "state": _state(outcome),
-        "caption": None if error else outcome.caption,
-        "score": None if error else outcome.score,
-        "others": json.dumps(outcome.others) if outcome.others and not error else None,
-        "error_code": error.code if error else None,
-        "error_detail": error.detail if error else None,
-        "model_revision": outcome.model_revision,
-        "lease_until": None,
-        "finished_at": now(),
-        "decode_ms": timings.decode_ms,
-        "wait_ms": timings.wait_ms,
-        "infer_ms": timings.infer_ms,
-        "batch_size": timings.batch_size,
+    return {
+        "of_job": outcome.claim.job_id,
+        "at": outcome.claim.position,
+        "new_state": _state(outcome),
+        "new_caption": None if error else outcome.caption,
+        "new_score": None if error else outcome.score,
+        "new_others": json.dumps(outcome.others) if outcome.others and not error else None,
+        "new_error_code": error.code if error else None,
+        "new_error_detail": error.detail if error else None,
+        "new_model_revision": outcome.model_revision,
+        "new_decode_ms": timings.decode_ms,
+        "new_wait_ms": timings.wait_ms,
+        "new_infer_ms": timings.infer_ms,
+        "new_batch_size": timings.batch_size,
     }
-    stored = session.execute(
-        update(JobImage)
-        .where(*held(outcome.claim))
-        .values(**values)
-        .returning(JobImage.position)
-        .execution_options(synchronize_session=False)
+
+
+_STORED = (
+    "state", "caption", "score", "others", "error_code", "error_detail", "model_revision",
+    "decode_ms", "wait_ms", "infer_ms", "batch_size",
+)  # fmt: skip
+_STORE = (
+    update(JobImage)
+    .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))
+    .values(
+        lease_until=None,
+        finished_at=now(),
+        **{name: bindparam(f"new_{name}") for name in _STORED},
     )
-    return stored.first() is not None
+)

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import WorkerLost
-from captioner.jobs.claiming import Key, among
+from captioner.jobs.claiming import Key, among, held
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
-from captioner.jobs.finishing import held
 from captioner.work import Claim
 from models import ImageState, Job, JobImage, JobState
 
@@ -124,7 +123,10 @@ def _give_up(session: Session, keys: Sequence[Key], lost: dict[Key, int]) -> dic
             )
             .execution_options(synchronize_session=False)
         )
-    return {
-        job_id: count(session, job_id, Ended(failed=[position for _, position in group]))
-        for job_id, group in groupby(keys, lambda key: key[0])
-    }
+    return count(
+        session,
+        {
+            job_id: Ended(failed=[position for _, position in group])
+            for job_id, group in groupby(keys, lambda key: key[0])
+        },
+    )

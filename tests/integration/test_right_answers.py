@@ -112,11 +112,11 @@ def test_the_default_number_format_answers_as_well(stack, tmp_path) -> None:
     drawn = scenes(200, seed=8)
     pictures = [encoded(draw(scene, width=320, height=240)) for scene in drawn]
     environment = {**stack.environment, "CAPTIONER_DTYPE": "auto"}
-    with processes.service(environment, tmp_path) as base:
-        with httpx.Client(base_url=base, timeout=300) as http:
-            answered = captions(http, as_form(http, pictures))
-    right = [caption == scene.caption for caption, scene in zip(answered, drawn, strict=True)]
-    own = [
-        caption == scene.caption for caption, scene in zip(offline(pictures), drawn, strict=True)
-    ]
-    assert sum(right) >= sum(own) - 0.005 * len(drawn)
+    with (
+        processes.service(environment, tmp_path) as base,
+        httpx.Client(base_url=base, timeout=300) as http,
+    ):
+        answered = captions(http, as_form(http, pictures))
+    truth = [scene.caption for scene in drawn]
+    right, own = (sum(map(str.__eq__, truth, said)) for said in (answered, offline(pictures)))
+    assert right >= own - 0.005 * len(drawn)
