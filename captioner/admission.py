@@ -48,8 +48,8 @@ def admit(
     images: int,
     pace_s: float | None,
     queued: bool = False,
-) -> None:
-    """Raise `QueueFull` when there is no room for so many images of this caller.
+) -> Unfinished:
+    """What there is before these. Raises `QueueFull` without room for so many of this caller.
 
     `pace_s`, measured seconds per image, says when there will be. `queued`: these images are in the
     queue already, in this transaction.
@@ -61,6 +61,7 @@ def admit(
         raise _full("You have", found.of_caller, settings.max_queued_per_caller, images, pace_s)
     if found.overall + images > settings.max_queued:
         raise _full("There are", found.overall, settings.max_queued, images, pace_s)
+    return found
 
 
 def _full(whose: str, queued: int, limit: int, images: int, pace_s: float | None) -> QueueFull:

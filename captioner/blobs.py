@@ -3,16 +3,18 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from captioner.blob_files import SYNCS, Writing
 from captioner.errors import PictureMissing, StorageUnavailable
 
 S3_OPTIONS: dict[str, Any] = {
@@ -52,22 +54,42 @@ class BlobStore:
             self._files.retries = 1  # s3fs's own tries, which would multiply those of botocore
         self._root = str(root).rstrip("/")
         self._local = isinstance(self._files, LocalFileSystem)
+        self._pool: ThreadPoolExecutor | None = None
+        self._starting = threading.Lock()
 
     def put(self, data: bytes) -> str:
         """Store the bytes and return their sha-256. Storing them again changes nothing.
 
         Raises `StorageUnavailable`, and leaves no part behind.
         """
-        sha256 = digest(data)
-        path = self._path(sha256)
+        with self.putting() as put:
+            return put(data)
+
+    @contextmanager
+    def putting(self) -> Iterator[Callable[[bytes], str]]:
+        """What stores bytes, one after another, and returns their sha-256, in the block.
+
+        They are there when the block has ended, at about the cost of one; nothing is when it
+        raises. Raises `StorageUnavailable`.
+        """
+        writing = Writing(self._threads)
+
+        def put(data: bytes) -> str:
+            sha256 = digest(data)
+            path = self._path(sha256)
+            with _stored():
+                if self._local:
+                    writing.add(Path(path), data)
+                elif not self._files.exists(path):
+                    self._files.pipe_file(path, data)  # object stores show a whole object or none
+            return sha256
+
         try:
-            if self._local:
-                _write_local(Path(path), data)
-            elif not self._files.exists(path):
-                self._files.pipe_file(path, data)  # object stores show a whole object or none
-        except Exception as error:
-            raise StorageUnavailable(f"A picture could not be stored ({_why(error)}).") from error
-        return sha256
+            yield put
+            with _stored():
+                writing.end()
+        finally:
+            writing.drop()
 
     def get(self, sha256: str) -> bytes:
         """The bytes of a blob.
@@ -135,6 +157,11 @@ class BlobStore:
         except Exception as error:
             raise StorageUnavailable(f"A picture could not be removed ({_why(error)}).") from error
 
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._starting:  # in the process that writes, not in the one it was forked from
+            self._pool = self._pool or ThreadPoolExecutor(SYNCS, thread_name_prefix="blob-sync")
+            return self._pool
+
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
@@ -168,31 +195,9 @@ def _opens(path: str) -> bool:
     return True
 
 
-def _write_local(path: Path, data: bytes) -> None:
-    folder = path.parent
-    if not path.exists():
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
-        _appear(path, data)
-    _sync_folder(folder)  # also of a blob that another thread has only just put there
-
-
-def _appear(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+@contextmanager
+def _stored() -> Iterator[None]:
     try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except Exception as error:
+        raise StorageUnavailable(f"A picture could not be stored ({_why(error)}).") from error

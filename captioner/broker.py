@@ -1,26 +1,16 @@
-"""Celery, as both sides configure it, and the sending side.
+"""Celery, as both sides configure it. The sending side is `captioner.publishing`.
 
 A message is a wake-up: a job id and positions, nothing else. The database says what is to be done,
 so a lost or doubled message changes nothing (docs/adr/0001).
 """
 
-import logging
-import queue
-import threading
-import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 from celery import Celery
 from kombu.entity import Queue
 
 from captioner.catalog import queue_of
 from captioner.settings import Settings
-from captioner.work import Parcel
-
-log = logging.getLogger(__name__)
 
 CAPTION_TASK = "captioner.caption"
 CAPTION_AGAIN_TASK = "captioner.caption_again"
@@ -28,12 +18,8 @@ WEBHOOK_TASK = "captioner.webhook"
 WEBHOOK_QUEUE = "captioner.webhooks"
 KEY_PREFIX = "cap:"
 VISIBILITY_TIMEOUT_S = 120
-PING_S = 2
-CLOSE_S = 5
 SEND_S = 3
 """How long a sender waits for each answer of the broker; it tries twice."""
-BACKLOG = 10_000
-"""Parcels that may wait for a slow broker in memory; past it the reconciler sends them."""
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
@@ -123,102 +109,3 @@ def sending_app(settings: Settings) -> Celery:
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0},
     )
     return app
-
-
-class Publisher:
-    """Sends parcels from one thread of its own, so that a slow broker never holds a request.
-
-    What cannot be sent is reported to `on_failure`; it is never lost, only late.
-    """
-
-    def __init__(self, app: Celery, *, on_failure: Callable[[Parcel], None]) -> None:
-        self._app = app
-        self._on_failure = on_failure
-        self._parcels: queue.Queue[Parcel] = queue.Queue(BACKLOG)
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-
-    def publish(self, parcels: Iterable[Parcel]) -> None:
-        """Hand over for sending; returns at once."""
-        self._start()
-        for parcel in parcels:
-            try:
-                self._parcels.put_nowait(parcel)
-            except queue.Full:
-                self._failed(parcel, "too many messages are waiting for the broker")
-
-    def send(self, parcel: Parcel) -> None:
-        """Send one parcel now. Raises what kombu raises when the broker is away."""
-        self._app.send_task(
-            CAPTION_AGAIN_TASK if parcel.again else CAPTION_TASK,
-            args=(str(parcel.job_id), list(parcel.positions)),
-            kwargs={"model": parcel.model},
-            queue=queue_of(parcel.model),
-            ignore_result=True,
-            confirm_timeout=SEND_S,
-        )
-
-    def send_webhook(self, delivery_id: UUID) -> None:
-        """Ask for one attempt of a delivery. Raises what kombu raises when the broker is away."""
-        self._app.send_task(
-            WEBHOOK_TASK, args=(str(delivery_id),), queue=WEBHOOK_QUEUE, ignore_result=True
-        )
-
-    def waiting(self, model: str) -> int:
-        """Messages that no worker has taken yet. Raises when the broker is away."""
-        with self._app.connection_for_write() as connection, connection.channel() as channel:
-            declared = self._app.amqp.queues[queue_of(model)].bind(channel)
-            return int(declared.queue_declare(passive=False).message_count)
-
-    def ping(self) -> None:
-        """Raise unless the broker answers within a few seconds."""
-        with self._app.connection_for_write(connect_timeout=PING_S) as connection:
-            connection.transport_options = {
-                **connection.transport_options,
-                "socket_timeout": PING_S,
-                "socket_connect_timeout": PING_S,
-            }
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_S)
-
-    def close(self) -> None:
-        """Send what is waiting, for a few seconds at most; report the rest as not sent."""
-        deadline = time.monotonic() + CLOSE_S
-        while self._thread is not None and self._thread.is_alive() and not self._parcels.empty():
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1)
-        with suppress(queue.Empty):
-            while True:
-                self._failed(self._parcels.get_nowait(), "the process ends")
-
-    def _start(self) -> None:
-        with self._starting:  # in the serving process, not in the one it was forked from
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._relay, name="publisher", daemon=True)
-                self._thread.start()
-
-    def _relay(self) -> None:
-        while not self._ending.is_set():
-            try:
-                parcel = self._parcels.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            try:
-                self.send(parcel)
-            except Exception as error:  # noqa: BLE001 - any failure of the broker means the same
-                self._failed(parcel, f"{type(error).__name__}: {error}")
-
-    def _failed(self, parcel: Parcel, why: str) -> None:
-        log.warning(
-            "A message was not sent (%s); the reconciler will send it.",
-            why,
-            extra={"action": "publish_failed", "job_id": str(parcel.job_id)},
-        )
-        try:
-            self._on_failure(parcel)
-        except Exception:
-            log.warning("The failure could not be noted.", exc_info=True)

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from captioner import jobs, queries
 from captioner.clock import now
-from captioner.queries import JobRead
-from models import ImageState, Job, JobImage, JobState, Priority, Worker
+from captioner.queries import JobRead, Serving
+from models import ImageState, Job, JobImage, JobState, Priority
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Forecast:
     """Seconds until its last image is through; `None` before any worker has measured its pace."""
 
 
-def paces(workers: Iterable[Worker]) -> dict[str, float]:
+def paces(workers: Iterable[Serving]) -> dict[str, float]:
     """Seconds per image of each model that has been measured, over all these workers together.
 
     Their rates add up. Those that are draining, or do not have the model ready, count for nothing.
@@ -50,19 +50,15 @@ def pace_s(session: Session, model: str, *, heartbeat_s: float) -> float | None:
     return paces(queries.live_workers(session, heartbeat_s=heartbeat_s)).get(model)
 
 
-def of_new(
-    session: Session, *, model: str, images: int, priority: Priority, pace_s: float | None
-) -> float | None:
-    """Seconds until a job of so many images would be through, if it were created now."""
-    if pace_s is None:
-        return None
+def ahead(session: Session, *, model: str, images: int, priority: Priority, pace_s: float) -> int:
+    """Images that would go before the last one of a job of so many, if it were created now."""
     last = jobs.rank(
         images - 1,
         created=session.scalars(select(now())).one(),
         priority=priority,
         pace_s=pace_s,
     )
-    return (_ahead(session, model, last, None) + images) * pace_s
+    return _ahead(session, model, last, None)
 
 
 def of_job(session: Session, read: JobRead, *, pace_s: float | None) -> Forecast | None:

@@ -11,9 +11,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import catalog, dispatch, idempotency, images, jobs, pictures, tallies
+from captioner import catalog, dispatch, idempotency, images
 from captioner.blobs import BlobStore, digest
-from captioner.broker import Publisher
 from captioner.cache import OFF, Cache
 from captioner.database import Database
 from captioner.errors import (
@@ -28,10 +27,12 @@ from captioner.options import PLAIN, Options
 from captioner.options import check as check_options
 from captioner.outbound.rules import Rules
 from captioner.outbound.urls import check
-from captioner.outlook import Outlook, admit
+from captioner.outlook import Lookout, Outlook, Request
 from captioner.pictures import Kept
+from captioner.publishing import Publisher
 from captioner.recalling import recalled
 from captioner.settings import Settings
+from captioner.storing import Entry, Storing
 from captioner.tallies import Tally
 from captioner.webhooks import signing
 from captioner.work import Hook, Order, Picture
@@ -111,6 +112,8 @@ class Intake:
         self._blobs = blobs
         self._publisher = publisher
         self._cache = cache
+        self._lookout = Lookout(settings, database)
+        self._storing = Storing(database, blobs)
 
     def submit(self, submission: Submission) -> Receipt:
         """Make a durable job of a submission, or find the one that its idempotency key stands for.
@@ -128,26 +131,20 @@ class Intake:
         if submission.webhook is not None:
             signing.configured(self._settings)
             check(submission.webhook.url, self._rules)
-        with self._database.read() as session:
-            earlier = self._earlier(session, submission)
-            if earlier is None:
-                outlook = admit(
-                    session,
-                    self._settings,
-                    caller=submission.caller,
-                    model=model,
-                    images=len(submission.uploads),
-                    priority=submission.priority,
-                )
+        earlier = self._earlier(submission)
         if earlier is not None:
             return self._replay(submission, earlier)
+        outlook = self._lookout.admit(
+            Request(submission.caller, model, len(submission.uploads), submission.priority)
+        )
         return self._accept(submission, model, options, outlook)
 
     def _accept(
         self, submission: Submission, model: str, options: Options, outlook: Outlook
     ) -> Receipt:
-        taken = [(upload, self._take(upload)) for upload in submission.uploads]
-        _refuse_if_none_left(taken)
+        with self._blobs.putting() as put:
+            taken = [(upload, self._take(upload, put)) for upload in submission.uploads]
+            _refuse_if_none_left(taken)
         listed, tally = [_picture(upload, item) for upload, item in taken], Tally()
         if not submission.anew:
             listed, tally = recalled(
@@ -166,39 +163,35 @@ class Intake:
             webhook=submission.webhook,
         )
         kept = [item for _, item in taken if isinstance(item, Kept)]
-        return self._store(submission, order, kept, listed, tally)
+        receipt = self._store(submission, Entry(order, kept, listed, tally))
+        if not receipt.replayed:
+            queued = [n for n, each in enumerate(listed) if not (each.refusal or each.known)]
+            self._publisher.publish(
+                dispatch.parcels_of(order.job_id, model, queued, self._settings.message_images),
+                hurried=not outlook.busy,
+            )
+        return receipt
 
-    def _earlier(self, session: Session, submission: Submission) -> IdempotencyKey | None:
+    def _earlier(self, submission: Submission) -> IdempotencyKey | None:
         key, keep_s = submission.idempotency_key, self._settings.keep_keys_s
         if key is None:
             return None
-        return idempotency.earlier(session, caller=submission.caller, key=key, keep_s=keep_s)
+        with self._database.read() as session:
+            return idempotency.earlier(session, caller=submission.caller, key=key, keep_s=keep_s)
 
     def _replay(self, submission: Submission, earlier: IdempotencyKey) -> Receipt:
         """The job of an earlier request, if this is the same. Nothing is stored."""
-        listed = [_picture(each, self._take(each, keep=False)) for each in submission.uploads]
+        listed = [_picture(each, self._take(each, digest)) for each in submission.uploads]
         return Receipt(idempotency.same(earlier, _fingerprint(submission, listed)), replayed=True)
 
-    def _store(
-        self,
-        submission: Submission,
-        order: Order,
-        kept: Sequence[Kept],
-        listed: Sequence[Picture],
-        tally: Tally,
-    ) -> Receipt:
-        with self._database.write() as session:
-            first = self._take_key(session, submission, order.job_id, listed)
-            if first is None:
-                pictures.keep(session, self._blobs, kept)
-                state = jobs.create(session, order, pictures=listed)
-                tallies.add(session, tally)
-        if first is not None:
-            return Receipt(first, replayed=True)
-        queued = [n for n, picture in enumerate(listed) if not (picture.refusal or picture.known)]
-        size = self._settings.message_images
-        self._publisher.publish(dispatch.parcels_of(order.job_id, order.model, queued, size))
-        return Receipt(order.job_id, state=state)
+    def _store(self, submission: Submission, entry: Entry) -> Receipt:
+        if submission.idempotency_key is None:
+            return Receipt(entry.order.job_id, state=self._storing.store(entry))
+        with self._database.write() as session:  # alone: others with its key wait for its end
+            first = self._take_key(session, submission, entry.order.job_id, entry.listed)
+            if first is not None:
+                return Receipt(first, replayed=True)
+            return Receipt(entry.order.job_id, state=self._storing.store_in(session, [entry])[0])
 
     def _take_key(
         self, session: Session, submission: Submission, job_id: UUID, listed: Sequence[Picture]
@@ -244,7 +237,7 @@ class Intake:
             raise InvalidPrompt(f"The {name} holds control characters. Send plain text.")
         return prompt or None
 
-    def _take(self, upload: Upload | Link, *, keep: bool = True) -> Kept | Link | ImageError:
+    def _take(self, upload: Upload | Link, put: Callable[[bytes], str]) -> Kept | Link | ImageError:
         try:
             if isinstance(upload, Link):
                 check(upload.url, self._rules)
@@ -253,7 +246,7 @@ class Intake:
             info = images.inspect(data, self._limits)
         except ImageError as error:
             return error
-        return Kept(self._blobs.put(data) if keep else digest(data), info, upload.read)
+        return Kept(put(data), info, upload.read)
 
 
 def _fingerprint(submission: Submission, listed: Sequence[Picture]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -106,7 +107,15 @@ def page(
     return list(listed.values())
 
 
-def version_served(workers: Iterable[Worker], model: str) -> str | None:
+class Serving(Protocol):
+    """What a worker says of its models: of a `Worker`, or a row with these columns."""
+
+    models: dict[str, Any]
+    draining: bool
+    pace: dict[str, float]
+
+
+def version_served(workers: Iterable[Serving], model: str) -> str | None:
     """The version of the model that these workers have ready, all the same one; `None` otherwise.
 
     Those that are draining take nothing new, and count for nothing.
@@ -122,3 +131,12 @@ def live_workers(session: Session, *, heartbeat_s: float) -> Sequence[Worker]:
     return session.scalars(
         select(Worker).where(Worker.heartbeat_at >= since).order_by(Worker.name)
     ).all()
+
+
+def serving(session: Session, *, heartbeat_s: float) -> Sequence[Serving]:
+    """As `live_workers`, with what they say of their models alone: for every request."""
+    since = now_plus(-HEARTBEATS_MISSED * heartbeat_s)
+    rows: Any = session.execute(
+        select(Worker.models, Worker.draining, Worker.pace).where(Worker.heartbeat_at >= since)
+    ).all()
+    return list(rows)

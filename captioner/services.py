@@ -5,10 +5,11 @@ from uuid import UUID
 
 from captioner import dispatch, queries
 from captioner.blobs import BlobStore
-from captioner.broker import Publisher, sending_app
+from captioner.broker import sending_app
 from captioner.cache import Cache
 from captioner.database import Database
 from captioner.intake import Intake
+from captioner.publishing import Publisher
 from captioner.queries import Progress
 from captioner.retention import Retention
 from captioner.settings import Settings
@@ -24,7 +25,9 @@ class Services:
         self.settings = settings
         self.database = Database(settings.database)
         self.blobs = BlobStore(settings.blobs)
-        self.publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
+        self.publisher = Publisher(
+            sending_app(settings), on_failure=self._unpublished, size=settings.message_images
+        )
         self.cache = Cache.of(settings)
         self.intake = Intake(settings, self.database, self.blobs, self.publisher, self.cache)
         self.retention = Retention(self.database, self.blobs, self.cache)

@@ -22,11 +22,12 @@ class Tally:
     errors: int = 0
 
 
-def add(session: Session, tally: Tally) -> None:
-    """Count these, in the transaction that stores the job that they were for.
+def add(session: Session, *tallies: Tally) -> None:
+    """Count these, in the transaction that stores the jobs that they were for.
 
     To be called last in it: from here on, others may wait for its end.
     """
+    tally = Tally(*map(sum, zip(*map(astuple, tallies), strict=True)))
     if not any(astuple(tally)):
         return
     on_postgres = session.get_bind().dialect.name == "postgresql"

@@ -13,10 +13,10 @@ from functools import partial
 from uuid import UUID
 
 from captioner import images, jobs, pictures
-from captioner.broker import Publisher
 from captioner.errors import CaptionerError, DatabaseUnavailable, UrlFetchFailed, UrlUnreachable
 from captioner.outbound.client import Outbound
 from captioner.pictures import Kept
+from captioner.publishing import Publisher
 from captioner.work import Claim, Outcome, Parcel
 from models import JobState
 from worker.flow import Parts

@@ -8,9 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
-from captioner.broker import Publisher
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
+from captioner.publishing import Publisher
 from captioner.webhooks import due
 from captioner.webhooks.sender import Sender
 

@@ -9,9 +9,9 @@ import logging
 import time
 
 from captioner import dispatch, jobs
-from captioner.broker import Publisher
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
+from captioner.publishing import Publisher
 from captioner.settings import Settings
 from captioner.wakeups import Herald
 

@@ -9,12 +9,13 @@ import threading
 
 from captioner import dispatch, jobs
 from captioner.blobs import BlobStore
-from captioner.broker import Publisher, sending_app
+from captioner.broker import sending_app
 from captioner.cache import Cache
 from captioner.cleaning import Cleaner
 from captioner.database import Database
 from captioner.images import ImageLimits
 from captioner.outbound.client import Outbound
+from captioner.publishing import Publisher
 from captioner.retention import Retention
 from captioner.settings import Settings
 from captioner.wakeups import Herald, connect
@@ -62,7 +63,9 @@ class Runtime:
             timeout_s=settings.decode_timeout_s,
             memory_bytes=settings.decode_memory_bytes,
         )
-        self._publisher = Publisher(sending_app(settings), on_failure=self._unpublished)
+        self._publisher = Publisher(
+            sending_app(settings), on_failure=self._unpublished, size=settings.message_images
+        )
         self._reconciler = Reconciler(settings, self._database, self._publisher, herald)
         blobs = BlobStore(settings.blobs)
         cache = Cache.of(settings)

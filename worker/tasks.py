@@ -14,9 +14,15 @@ PAUSE_S = 1.0
 
 
 @app.task(name=CAPTION_TASK)  # type: ignore[untyped-decorator] # celery has no types
-def caption(job_id: str, positions: list[int], model: str) -> None:
-    """Caption as many images of the model as the message names: those that are next in line."""
-    _work(job_id, positions, model, again=False)
+def caption(
+    job_id: str, positions: list[int], model: str, beside: dict[str, list[int]] | None = None
+) -> None:
+    """Caption as many images of the model as the message names: those that are next in line.
+
+    `beside`: those of further jobs, by position.
+    """
+    others = [position for named in (beside or {}).values() for position in named]
+    _work(job_id, [*positions, *others], model, again=False)
 
 
 @app.task(name=CAPTION_AGAIN_TASK)  # type: ignore[untyped-decorator] # celery has no types

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from captioner.broker import Publisher
+from captioner.publishing import Publisher
 from captioner.services import Services
 from captioner.work import Parcel
 
@@ -23,11 +23,11 @@ class Mortal:
         self._publisher = publisher
         self._order = order
 
-    def publish(self, parcels: Iterable[Parcel]) -> None:
+    def publish(self, parcels: Iterable[Parcel], *, hurried: bool) -> None:
         """Hand over, or die."""
         if _taken(self._order):
             os._exit(EXIT_CODE)
-        self._publisher.publish(parcels)
+        self._publisher.publish(parcels, hurried=hurried)
 
 
 def _taken(order: Path) -> bool:

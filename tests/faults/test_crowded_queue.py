@@ -102,9 +102,7 @@ def measure(database: Database, settings) -> dict[str, float]:
 
     def foresee() -> None:
         with database.read() as session:
-            forecast.of_new(
-                session, model="scenes", images=1, priority=Priority.NORMAL, pace_s=0.01
-            )
+            forecast.ahead(session, model="scenes", images=1, priority=Priority.NORMAL, pace_s=0.01)
 
     def look() -> None:
         with database.read() as session:

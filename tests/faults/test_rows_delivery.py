@@ -12,7 +12,8 @@ import pytest
 from kombu import Connection, Producer
 
 from captioner import schema
-from captioner.broker import KEY_PREFIX, Publisher, sending_app
+from captioner.broker import KEY_PREFIX, sending_app
+from captioner.publishing import Publisher
 from captioner.work import Parcel
 from tests.faults.crew import LIVELY, Crew, deliveries, faultless, forms, id_of, settings_of
 from tests.faults.drawn import Order
@@ -33,7 +34,7 @@ def test_every_message_five_times(broker, jobs, tmp_path, tell) -> None:
     """Row 17."""
     with standing(tmp_path, broker=broker, workers=2) as stand:
         crew = Crew(stand)
-        sender = Publisher(sending_app(settings_of(stand)), on_failure=lambda parcel: None)
+        sender = Publisher(sending_app(settings_of(stand)), on_failure=lambda parcel: None, size=16)
         for _ in range(jobs):
             parcel = Parcel(id_of(crew.post(Order.NONE)), MODEL, (0,))
             for _ in range(4):

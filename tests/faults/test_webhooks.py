@@ -16,9 +16,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from captioner import schema
-from captioner.broker import Publisher, celery_app
+from captioner.broker import celery_app
 from captioner.clock import now_plus
 from captioner.database import Database
+from captioner.publishing import Publisher
 from captioner.work import Hook
 from models import DeliveryState, WebhookDelivery, WebhookKind
 from tests import processes, stacks
@@ -133,7 +134,9 @@ def test_a_thousand_events_arrive_though_three_answers_in_ten_are_bad(
 def test_doubled_messages_make_one_webhook_of_each_kind(stack, database, make, tmp_path) -> None:
     jobs = 100
     publisher = Publisher(
-        celery_app(settings_of(stack)), on_failure=lambda parcel: pytest.fail(str(parcel))
+        celery_app(settings_of(stack)),
+        on_failure=lambda parcel: pytest.fail(str(parcel)),
+        size=16,
     )
     with receiver() as found:
         hook = Hook(found.url, tuple(WebhookKind))

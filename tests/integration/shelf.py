@@ -40,7 +40,8 @@ class Notes:
     def __init__(self) -> None:
         self.positions: list[int] = []
 
-    def publish(self, parcels: list) -> None:
+    def publish(self, parcels: list, *, hurried: bool) -> None:
+        del hurried
         self.positions += [position for parcel in parcels for position in parcel.positions]
 
 

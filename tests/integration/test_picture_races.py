@@ -32,8 +32,8 @@ PICTURES = [plain(colour) for colour in ("red", "green", "blue")]
 class Silence:
     """A publisher with nobody to tell."""
 
-    def publish(self, parcels: object) -> None:
-        del parcels
+    def publish(self, parcels: object, *, hurried: bool) -> None:
+        del parcels, hurried
 
 
 class Party:

@@ -1,0 +1,49 @@
+"""New jobs are stored: many requests in one transaction, as many as come at the same time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from captioner import jobs, pictures, tallies
+from captioner.blobs import BlobStore
+from captioner.database import Database
+from captioner.pictures import Kept
+from captioner.tallies import Tally
+from captioner.together import Together
+from captioner.work import Order, Picture
+from models import JobState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job to be, the pictures that were put into the store for it, and its look-ups."""
+
+    order: Order
+    kept: Sequence[Kept]
+    listed: Sequence[Picture]
+    tally: Tally
+
+
+class Storing:
+    """Stores entries, each whole or not at all. Thread-safe."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._together: Together[Entry, JobState] = Together(self._store)
+
+    def store(self, entry: Entry) -> JobState:
+        """The job's state once it is committed. Raises a `ServiceError` when it could not be."""
+        return self._together(entry)
+
+    def store_in(self, session: Session, entries: Sequence[Entry]) -> list[JobState]:
+        """The jobs' states, once the session's transaction is committed."""
+        pictures.keep(session, self._blobs, (kept for each in entries for kept in each.kept))
+        states = jobs.create_all(session, [(each.order, each.listed) for each in entries])
+        tallies.add(session, *(entry.tally for entry in entries))
+        return states
+
+    def _store(self, entries: Sequence[Entry]) -> list[JobState]:
+        with self._database.write() as session:
+            return self.store_in(session, entries)
