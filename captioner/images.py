@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,15 @@ if TYPE_CHECKING:  # a decode child must not load pydantic
     from captioner.settings import Settings
 
 Size = tuple[int, int]
+
+
+class Within(NamedTuple):
+    """A `Size` that is the most: a picture keeps its shape, and is never made larger."""
+
+    height: int
+    width: int
+
+
 Resampling = Image.Resampling
 """The filters with which a picture is resized. Networks were trained with one each."""
 
@@ -99,10 +108,36 @@ def fit(
 ) -> NDArray[np.uint8]:
     """`image` as (height, width, 3) for a `size` of (height, width), its shape not kept.
 
-    Bit for bit what the PIL image processors of transformers make of it with that filter.
+    Bit for bit what the PIL image processors of transformers make of it with that filter. For a
+    size that is `Within`, what `inside` says.
     """
-    height, width = size
+    height, width = inside((image.height, image.width), size) if _is_most(size) else size
     return np.array(image.resize((width, height), resampling))
+
+
+def inside(size: Size, most: Size) -> Size:
+    """The largest (height, width) of the shape of `size` that neither `size` nor `most` exceeds."""
+    scale = min(1.0, *(bound / side for side, bound in zip(size, most, strict=True)))
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
+
+
+def may_be(shape: Size, size: Size) -> bool:
+    """Whether `fit` for that `size` gives pictures of that (height, width)."""
+    if not _is_most(size):
+        return shape == size
+    return all(1 <= side <= bound for side, bound in zip(shape, size, strict=True))
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """(height, width, 3) as a PNG file: the same pixels to whoever reads it."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _is_most(size: Size) -> bool:
+    return isinstance(size, Within)
 
 
 @contextmanager

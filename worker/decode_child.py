@@ -41,7 +41,7 @@ def decode_and_fit(
     limits: images.ImageLimits,
     resampling: images.Resampling = images.Resampling.BICUBIC,
 ) -> NDArray[np.uint8]:
-    """The picture as (height, width, 3), for a `size` of (height, width). Raises `ImageError`."""
+    """The picture in a `size` as `images.fit` takes it. Raises `ImageError`."""
     return images.fit(images.decode(data, limits), size, resampling)
 
 
@@ -62,19 +62,19 @@ def ready() -> None:
     """Answers when the child has loaded all that it needs."""
 
 
-def run(task: Task) -> float:
-    """Write the picture's pixels into its slot; the milliseconds that it took."""
+def run(task: Task) -> tuple[float, images.Size]:
+    """Write the picture's pixels into its slot; the milliseconds it took, and its own size."""
     # CPU time is counted over the life of a process, so each picture gets a fresh allowance. The
     # parent watches the clock; this ends a child that spins on after its parent has died.
     used = resource.getrusage(resource.RUSAGE_SELF)
     _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + task.cpu_s) + 1)
     started = time.perf_counter()
     pixels = task.work(task.data, task.size, task.limits, task.resampling)
-    shape = (*task.size, 3)
-    if pixels.shape != shape:
-        raise ValueError(f"pixels of shape {pixels.shape} where {shape} was asked for")
-    np.ndarray(shape, np.uint8, buffer=_slot(task.slot).buf)[...] = pixels
-    return (time.perf_counter() - started) * 1000
+    height, width, _ = pixels.shape
+    if pixels.shape[2] != 3 or not images.may_be((height, width), task.size):
+        raise ValueError(f"pixels of shape {pixels.shape} where {task.size} was asked for")
+    np.ndarray(pixels.shape, np.uint8, buffer=_slot(task.slot).buf)[...] = pixels
+    return (time.perf_counter() - started) * 1000, (height, width)
 
 
 @lru_cache(maxsize=1)

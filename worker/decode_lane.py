@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from captioner.errors import ImageUndecodable, ShuttingDown
-from captioner.images import ImageLimits, Resampling, Size
+from captioner.images import ImageLimits, Resampling, Size, may_be
 from worker import decode_child
 from worker.pixel_slot import PixelSlot
 from worker.spawning import CleanSpawnContext
@@ -53,7 +53,7 @@ class DecodeRules:
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """A picture's bytes, the (height, width) wanted, how to get there, and who waits for it."""
+    """A picture's bytes, the size wanted, how to get there, and who waits for it."""
 
     data: bytes
     size: Size
@@ -123,7 +123,7 @@ class DecodeLane:
             job.data, job.size, job.resampling, rules.limits, slot, rules.timeout_s, rules.work
         )
         try:
-            decode_ms = self._run(task)
+            decode_ms, size = self._run(task)
         except ProcessExpired as error:
             raise _lost(_death(error.exitcode)) from error
         except TimeoutError as error:
@@ -132,9 +132,11 @@ class DecodeLane:
             raise _lost("it takes more memory than one picture may use") from error
         except CancelledError as error:
             raise ShuttingDown("The worker is stopping; send the picture again.") from error
-        return DecodedImage(self._slot.read(job.size), decode_ms)
+        if not may_be(size, job.size):  # the child's word is not to be trusted
+            raise _lost(f"its decoder spoke of {size} pixels")
+        return DecodedImage(self._slot.read(size), decode_ms)
 
-    def _run(self, task: decode_child.Task) -> float:
+    def _run(self, task: decode_child.Task) -> tuple[float, Size]:
         try:
             return self._ask(decode_child.run, task, timeout_s=self._rules.timeout_s)
         except BrokenProcessPool:

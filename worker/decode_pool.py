@@ -59,7 +59,8 @@ class DecodePool:
     def submit(
         self, data: bytes, *, size: Size, resampling: Resampling = Resampling.BICUBIC
     ) -> "Future[DecodedImage]":
-        """Queue a picture, to be had as (height, width, 3) for a `size` of (height, width).
+        """Queue a picture, to be had as (height, width, 3) for a `size` of (height, width): just
+        that, or less where it is `Within`.
 
         Never blocks. The future raises `ImageError` when the picture is at fault: that includes a
         child that crashed on it, took too long or wanted too much memory (`ImageUndecodable`; the

@@ -34,7 +34,7 @@ class PixelSlot:
         return self._segment.name
 
     def read(self, size: Size) -> NDArray[np.uint8]:
-        """A copy of the pixels, (height, width, 3). The size is our word, never the child's."""
+        """A copy of the pixels, (height, width, 3), for a size that was found to be possible."""
         if self._segment is None:
             raise RuntimeError("reserve() comes before read()")
         return np.ndarray((*size, 3), np.uint8, buffer=self._segment.buf).copy()

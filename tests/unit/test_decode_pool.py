@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from captioner import errors
-from captioner.images import Resampling
+from captioner.images import Resampling, Within
 from tests.unit.decoding import LIMITS, ROOT, SIZE, children, picture, pool, result, segments
 from worker.decode_child import decode_and_fit
 
@@ -40,6 +40,15 @@ def test_a_picture_is_resized_with_the_filter_that_is_asked_for(shared):
     for filter_, pixels in made.items():
         assert np.array_equal(pixels, decode_and_fit(data, SIZE, LIMITS, filter_))
     assert not np.array_equal(*made.values())
+
+
+def test_a_picture_may_keep_its_shape(shared):
+    wide, small = picture(1, width=300, height=100), picture(2, width=30, height=20)
+    tall = picture(3, width=100, height=300)
+    for data, shape in ((wide, (20, 60, 3)), (small, (20, 30, 3)), (tall, (60, 20, 3))):
+        pixels = result(shared.submit(data, size=Within(60, 60))).pixels
+        assert pixels.shape == shape
+        assert np.array_equal(pixels, decode_and_fit(data, shape[:2], LIMITS))
 
 
 def test_pixels_are_the_callers_own(shared):

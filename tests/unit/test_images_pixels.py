@@ -231,3 +231,31 @@ def test_decode_equals_what_the_processor_would_see(mode):
     data = encoded(picture, "PNG")
     opened = Image.open(io.BytesIO(data))
     assert np.array_equal(pixels(data), transforms.convert_to_rgb(opened, return_numpy=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "expected"),
+    [
+        ((100, 300), (60, 60), (20, 60)),
+        ((300, 100), (60, 60), (60, 20)),
+        ((300, 100), (60, 10), (30, 10)),
+        ((20, 30), (60, 60), (20, 30)),
+        ((8, 16384), (1024, 1024), (1, 1024)),
+    ],
+)
+def test_a_picture_that_keeps_its_shape_is_as_large_as_it_may_be(size, most, expected):
+    assert images.inside(size, most) == expected
+    assert images.may_be(expected, images.Within(*most))
+    height, width = size
+    assert images.fit(scene(width, height), images.Within(*most)).shape == (*expected, 3)
+
+
+@pytest.mark.parametrize("shape", [(61, 60), (60, 61), (0, 5)])
+def test_what_is_larger_than_the_most_is_not_possible(shape):
+    assert not images.may_be(shape, images.Within(60, 60))
+    assert not images.may_be(shape, (60, 60))
+
+
+def test_a_png_has_the_same_pixels():
+    made = np.asarray(scene(31, 17))
+    assert np.array_equal(pixels(images.png(made)), made)

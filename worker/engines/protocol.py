@@ -39,7 +39,7 @@ class Engine(Protocol):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of the pixels that `caption` takes."""
+        """(height, width) of the pixels that `caption` takes: just that, or less for `Within`."""
 
     @property
     def resampling(self) -> Resampling:
