@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.errors import ModelUnknown
-from captioner.options import CHATTING, COMPLETING, Limits
+from captioner.options import ASKING, CHATTING, COMPLETING, Limits
 from captioner.settings import Settings
+from captioner.vllm import is_address
 
 SCENES_FOLDER = Path(__file__).parent / "checkpoints" / "scenes"
 
@@ -25,7 +26,7 @@ class ModelEntry:
 
     name: str
     source: str
-    """A Hugging Face hub id, or a local folder in the same format."""
+    """A Hugging Face hub id, a local folder in the same format, or a vLLM server's address."""
     kind: str
     """The engine that runs it: a name in `worker.engines.kinds`. "own": as its config.json says."""
     license: str
@@ -140,6 +141,17 @@ def queue_of(model: str) -> str:
 
 
 def _own(name: str, source: str) -> ModelEntry:
+    if is_address(source):
+        return ModelEntry(
+            name,
+            source,
+            "vllm",
+            "as its owner says",
+            "A chat model that a vLLM server runs.",
+            limits=ASKING,
+            prompt=ANSWERS,
+            memory="none in the worker",
+        )
     chats = MODEL_TYPES.get(_type_in(Path(source)) or "") in CHAT_KINDS
     return ModelEntry(
         name,

@@ -90,6 +90,8 @@ COMPLETING = Limits(ALL - {"system", "language", "length"}, max_new_tokens=128)
 """Of a model that goes on with a text."""
 CHATTING = Limits(ALL, max_new_tokens=512)
 """Of a model that answers a question."""
+ASKING = Limits(ALL - {"num_beams"}, max_new_tokens=512)
+"""Of such a model behind vLLM's HTTP API."""
 
 
 def check(options: Options, limits: Limits, *, model: str) -> None:

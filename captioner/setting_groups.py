@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, SecretStr
+from pydantic import Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
+
+from captioner import vllm
 
 DAY_S = 24 * 3600.0
 
@@ -17,7 +19,8 @@ class Models(BaseSettings):
     )
     model_sources: dict[str, str] = Field(
         default_factory=dict,
-        description='More models, as JSON: {"name": "folder or hub id"}.',
+        description='More models, as JSON: {"name": "folder or hub id"}, or "vllm:URL" for one '
+        "that a vLLM server runs.",
     )
     model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
@@ -36,6 +39,31 @@ class Models(BaseSettings):
     max_new_tokens: int = Field(
         20, ge=1, le=512, description="Longest caption, in tokens. Chat models may take 192."
     )
+    vllm_key: SecretStr | None = Field(
+        None, description="What vLLM servers ask for as their API key. Empty: nothing."
+    )
+    vllm_timeout_s: float = Field(
+        120, gt=0, description="Longest wait for a vLLM server's caption."
+    )
+
+    @field_validator("model_sources")
+    @classmethod
+    def _addresses_clear(cls, sources: dict[str, str]) -> dict[str, str]:
+        for name, source in sources.items():
+            if vllm.is_address(source):
+                try:
+                    vllm.Address.parse(source)
+                except ValueError as error:
+                    raise ValueError(f"the source of {name!r}: {error}") from None
+        return sources
+
+    @field_validator("vllm_key")
+    @classmethod
+    def _key_usable(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value() if key else ""
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError("it has other characters than a header may have")
+        return key if text else None
 
 
 class Requests(BaseSettings):

@@ -173,6 +173,11 @@ class Settings(Webhooks, Keeping, Requests, Models):
                 f"max_bodies_bytes={self.max_bodies_bytes} must be at least {largest}: "
                 "else the largest request that is allowed could never be read"
             )
+        if self.vllm_timeout_s >= self.hang_s:
+            raise ValueError(
+                f"vllm_timeout_s={self.vllm_timeout_s} must be below hang_s={self.hang_s}: else a "
+                "worker would end itself while it waits"
+            )
         if self.wait_s > self.max_wait_s:
             raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")
         return self

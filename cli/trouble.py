@@ -5,7 +5,7 @@ import sys
 from captioner.errors import CaptionerError
 from cli.escape import plain
 
-SECRET = ("WEBHOOK_SECRETS",)
+SECRET = ("MODEL_SOURCES", "VLLM_KEY", "WEBHOOK_SECRETS")
 """Settings whose values are not shown."""
 
 

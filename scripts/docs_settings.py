@@ -30,7 +30,7 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"`{value}`" if value not in ("", {}) else "empty"
+    return f"`{value}`" if value not in (None, "", {}) else "empty"
 
 
 def _allowed(field: FieldInfo) -> str:

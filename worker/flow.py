@@ -27,7 +27,7 @@ from captioner.work import Claim, Outcome, Timings
 from worker.batching import Done
 from worker.decode_pool import DecodePool
 from worker.engines.house import EngineHouse, Resident, Wish
-from worker.engines.protocol import Caption
+from worker.engines.protocol import Answer
 from worker.leases import Halt, HeldClaims
 from worker.pace import Pace
 from worker.sharing import Sharing
@@ -138,16 +138,14 @@ class Flow:
         )
         return []
 
-    def _submit(self, claim: Claim, wish: Wish) -> "Future[Done[Caption | None]]":
+    def _submit(self, claim: Claim, wish: Wish) -> "Future[Done[Answer]]":
         batcher = self._resident.batcher
         if claim.alone or not claim.options.repeatable:
             return batcher.submit(wish, group=claim.options, alone=claim.alone)
         key = (claim.model, self._resident.version, claim.blob_sha256, claim.options)
         return self._parts.sharing.submit(batcher, wish, key=key, group=claim.options)
 
-    def _captioned(
-        self, claim: Claim, decode_ms: float, future: Future[Done[Caption | None]]
-    ) -> Outcome:
+    def _captioned(self, claim: Claim, decode_ms: float, future: Future[Done[Answer]]) -> Outcome:
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's
@@ -155,6 +153,8 @@ class Flow:
         timings = Timings(decode_ms, done.wait_ms, done.run_ms, done.batch_size)
         if done.result is None:
             return Outcome(claim, error=self._halts[claim].result(), timings=timings)
+        if isinstance(done.result, CaptionerError):
+            return Outcome(claim, error=done.result, timings=timings)
         text = done.result.text
         return Outcome(
             claim,

@@ -12,10 +12,9 @@ from typing import Any
 
 from worker.batching import Batcher, Done
 from worker.engines.house import Halted, Wish
-from worker.engines.protocol import Caption
+from worker.engines.protocol import Answer
 
-Answer = Done[Caption | None]
-Batches = Batcher[Wish, Caption | None]
+Batches = Batcher[Wish, Answer]
 
 
 class Sharing:
@@ -29,7 +28,7 @@ class Sharing:
 
     def submit(
         self, batcher: Batches, wish: Wish, *, key: Hashable, group: Hashable = None
-    ) -> "Future[Answer]":
+    ) -> "Future[Done[Answer]]":
         """As `Batcher.submit`, but once for all wishes of one key that are in flight.
 
         A wish that has joined a run has that run's times. What the run raises, each raises.
@@ -57,7 +56,7 @@ class Sharing:
 class _Run:
     """One wish to a batcher, for all who share it. It is a halt, too: done once all theirs are."""
 
-    future: "Future[Answer]"
+    future: "Future[Done[Answer]]"
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock

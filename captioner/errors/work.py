@@ -15,7 +15,9 @@ class ModelUnavailable(WorkError):
 
 
 class ModelNotReady(ModelUnavailable):
-    """The model could not be loaded for want of memory, disk or whole files; it may be later."""
+    """The model cannot be had for want of memory, disk, whole files or the server that runs it; it
+    may be later.
+    """
 
     code = "model_not_ready"
     title = "The model cannot be loaded for now"

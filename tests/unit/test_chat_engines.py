@@ -10,8 +10,8 @@ from captioner.options import Length, Options
 from tests import standins
 from tests.unit.asking import COUNT, Listening, from_token, in_batches
 from tests.unit.chatting import MODULES, PICTURES, PLAIN, TOKENS, Case, load
-from worker.engines.chat import ANSWER_TOKENS, ChatEngine
-from worker.engines.prompts import SYSTEM
+from worker.engines.chat import ChatEngine
+from worker.engines.prompts import ANSWER_TOKENS, SYSTEM
 
 BEAMS = Options(max_new_tokens=TOKENS, num_beams=3, num_captions=2)
 DRAWN = Options(max_new_tokens=TOKENS, temperature=0.3, seed=5, num_captions=2)

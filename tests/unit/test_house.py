@@ -1,11 +1,14 @@
 """A model that fails to load: whether its pictures are left to other workers."""
 
+import numpy as np
 import pytest
 
 from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
+from tests.vllm_server import MODEL, serving
 from worker.engines import house, kinds
-from worker.engines.house import EngineHouse
+from worker.engines.house import EngineHouse, Wish
+from worker.engines.protocol import EngineGone
 
 
 class Maker:
@@ -51,3 +54,30 @@ def test_after_an_images_patience_it_is_told_too(maker: Maker) -> None:
     made = opened(retry_s=0)
     made.load_all()
     assert not made.waits_for("scenes")
+
+
+class Never:
+    def done(self) -> bool:
+        return False
+
+
+def test_an_engine_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as server:
+        sources = {"gemma": server.source}
+        made = EngineHouse(Settings(model="gemma", models=("gemma",), model_sources=sources))
+        first = made.get("gemma")
+    wish = Wish(np.full((8, 8, 3), 128, np.uint8), Never())
+    done = first.batcher.submit(wish).result(30)
+    assert isinstance(done.result, EngineGone)
+    assert made.waits_for("gemma")
+    assert made.states()["gemma"]["state"] == "failed"
+    with pytest.raises(ModelNotReady):  # it is not asked again and again
+        made.get("gemma")
+    monkeypatch.setattr(house, "RETRY_S", 0.0)
+    with serving(server.port) as server:
+        server.cards = [{"id": MODEL, "root": "/srv/models/newer"}]
+        second = made.get("gemma")
+        assert second.version != first.version
+        assert second.batcher.submit(wish).result(30).result.text == "A grey picture, 8 by 8."
+        assert not made.waits_for("gemma")
+        made.close()

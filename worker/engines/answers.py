@@ -8,8 +8,8 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from captioner.options import Options
-from worker.engines.generation import Chooser, Cut, Dice, arguments, ranked, rows_per_picture, seeds
-from worker.engines.protocol import Caption, Stopped
+from worker.engines.generation import Chooser, Cut, Dice, arguments, rows_per_picture, seeds
+from worker.engines.protocol import Caption, Stopped, ranked
 
 
 @dataclass(frozen=True)

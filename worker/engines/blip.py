@@ -20,9 +20,9 @@ from worker.engines import blip_reference
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Bounds, Row, Writer, write
 from worker.engines.device import Placement
-from worker.engines.generation import Dice, ranked, rows_per_picture, seeds
+from worker.engines.generation import Dice, rows_per_picture, seeds
 from worker.engines.loading import from_source
-from worker.engines.protocol import Caption, Engine, Pixels, Stopped
+from worker.engines.protocol import Caption, Engine, Pixels, Stopped, ranked
 from worker.engines.weights import Weights
 
 

@@ -16,12 +16,9 @@ from worker.engines.chat_text import ChatText
 from worker.engines.device import Placement
 from worker.engines.loading import image_processor
 from worker.engines.preprocessing import pixel_values
-from worker.engines.prompts import Prompt, prompt_for
+from worker.engines.prompts import ANSWER_TOKENS, Prompt, prompt_for
 from worker.engines.protocol import Caption, Pixels, Stopped
 from worker.engines.weights import Weights
-
-ANSWER_TOKENS = 192
-"""Tokens that an answer may have unless the request says otherwise: a paragraph."""
 
 
 class ChatEngine:

@@ -7,7 +7,7 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
 from captioner.options import Options
-from worker.engines.protocol import Caption, Stopped
+from worker.engines.protocol import Stopped
 
 
 def rows_per_picture(options: Options) -> int:
@@ -121,9 +121,3 @@ class Cut(StoppingCriteria):
                 self.pictures[picture] = any(self._ends.isdisjoint(row) for row in rows)
         cut = torch.tensor(self.pictures, dtype=torch.bool, device=input_ids.device)
         return cut.repeat_interleave(each)
-
-
-def ranked(captions: Sequence[Caption]) -> Caption:
-    """Several captions of one picture as one: the likeliest, with the others after it."""
-    best, *others = sorted(captions, key=lambda one: -(one.score or 0.0))
-    return Caption(best.text, best.tokens, best.score, tuple(others))

@@ -13,7 +13,7 @@ from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
-from worker.engines.protocol import Caption, Engine, Pixels
+from worker.engines.protocol import Answer, Engine, EngineGone, Pixels
 from worker.engines.version import version
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Resident:
     """
 
     engine: Engine
-    batcher: Batcher[Wish, Caption | None]
+    batcher: Batcher[Wish, Answer]
     version: str
     """What its captions depend on: see `worker.engines.version`."""
 
@@ -60,6 +60,11 @@ class _Room:
     failure: ModelUnavailable | None = None
     failed_at: float = 0.0
     failing_since: float | None = None
+
+    def fail(self, error: ModelUnavailable) -> None:
+        self.state, self.detail, self.failure = "failed", error.detail, error
+        self.failed_at = time.monotonic()
+        self.failing_since = self.failing_since or self.failed_at
 
 
 class EngineHouse:
@@ -144,12 +149,10 @@ class EngineHouse:
             raise type(room.failure)(room.failure.detail)
         room.state, started = "loading", time.monotonic()
         try:
-            resident = room.resident = self._resident(room.model)
+            resident = room.resident = self._resident(room)
         except Exception as error:
             named = error if isinstance(error, ModelUnavailable) else _named(room.model, error)
-            room.state, room.detail, room.failure = "failed", named.detail, named
-            room.failed_at = time.monotonic()
-            room.failing_since = room.failing_since or room.failed_at
+            room.fail(named)
             log.error("The model was not loaded: %s", named.detail, extra={"model": room.model})
             raise named from error
         room.state, room.detail = "ready", None
@@ -161,25 +164,38 @@ class EngineHouse:
         )
         return resident
 
-    def _resident(self, model: str) -> Resident:
-        entry = catalog.find(model, self._settings)
+    def _resident(self, room: _Room) -> Resident:
+        entry = catalog.find(room.model, self._settings)
         maker = self._makers[entry.kind]
         engine = maker.make(entry)
 
-        def run(group: Hashable, wishes: list[Wish]) -> list[Caption | None]:
-            return captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
+        def run(group: Hashable, wishes: list[Wish]) -> list[Answer]:
+            answers = captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
+            gone = [answer for answer in answers if isinstance(answer, EngineGone)]
+            if gone:
+                self._vacate(room, gone[0])
+            return answers
 
         batcher = Batcher(
             run,
             max_batch=catalog.batch_of(entry, self._settings),
             out_of_memory=engine.out_of_memory,
-            name=f"batcher-{model}",
+            name=f"batcher-{room.model}",
         )
         runs = version(engine, entry, device=maker.device, settings=self._settings)
         return Resident(engine, batcher, runs)
 
+    def _vacate(self, room: _Room, error: EngineGone) -> None:
+        """Have the model loaded anew. What waits for this engine is handed back."""
+        with room.lock:
+            resident, room.resident = room.resident, None
+            room.fail(error)
+        log.warning("The engine is gone: %s", error.detail, extra={"model": room.model})
+        if resident is not None:
+            resident.batcher.close_soon()
 
-def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Caption | None]:
+
+def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Answer]:
     """What the engine answers to those that are not halted; `None` for those that are."""
     wanted = [wish for wish in wishes if not wish.halt.done()]
     if not wanted:

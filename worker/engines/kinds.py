@@ -38,7 +38,14 @@ def _weights(module: str) -> Opener:
     return open_kind
 
 
+def _vllm(settings: Settings) -> Maker:
+    from worker.engines.vllm import VllmMaker
+
+    return VllmMaker(settings)
+
+
 KINDS: dict[str, Opener] = {
-    name: _weights(name) for name in ("blip", "blip2", "gemma", "intern_vlm", "own")
+    **{name: _weights(name) for name in ("blip", "blip2", "gemma", "intern_vlm", "own")},
+    "vllm": _vllm,
 }
 """Kind to what opens it. A start script may add its own before a worker is built."""

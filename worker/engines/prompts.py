@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from captioner.options import Length, Options
 
 PROMPT_VERSION = "1"
+ANSWER_TOKENS = 192
+"""Tokens that an answer may have unless the request says otherwise: a paragraph."""
 
 SYSTEM = (
     "You describe pictures for people who cannot see them. Say what is in the picture, plainly, "

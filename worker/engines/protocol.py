@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from captioner.errors import CaptionerError, ModelNotReady
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 
@@ -20,7 +21,8 @@ class Caption:
 
     A prompt that the caption goes on with is part of both; a question that it answers of neither.
     `score` is the mean log-probability of the generated tokens, the end among them, as the model
-    gave it before any temperature: 0 is certain. `None` where the engine does not say.
+    gave it before any temperature: 0 is certain. `None` where the engine does not say, and no
+    tokens where it does not say those.
     """
 
     text: str
@@ -28,6 +30,20 @@ class Caption:
     score: float | None = None
     others: tuple["Caption", ...] = ()
     """The further captions that were asked for, the best first."""
+
+
+def ranked(captions: Sequence[Caption]) -> Caption:
+    """Several captions of one picture as one: the likeliest, with the others after it."""
+    best, *others = sorted(captions, key=lambda one: -(one.score or 0.0))
+    return Caption(best.text, best.tokens, best.score, tuple(others))
+
+
+Answer = Caption | CaptionerError | None
+"""What becomes of a picture: its caption, why it alone has none, or `None` where it was stopped."""
+
+
+class EngineGone(ModelNotReady):
+    """The answer of an engine that has none any more: another is to be made in its place."""
 
 
 Stopped = Callable[[], Sequence[bool]]
@@ -59,8 +75,8 @@ class Engine(Protocol):
         options: Options = PLAIN,
         *,
         stopped: Stopped | None = None,
-    ) -> list[Caption | None]:
-        """One caption per picture, in order. The same answer whatever else is in the batch.
+    ) -> Sequence[Answer]:
+        """One answer per picture, in order. The same answer whatever else is in the batch.
 
         `stopped` is asked as often as there is a moment to stop at, such as each token. A picture
         whose caption was cut short by it has `None`.

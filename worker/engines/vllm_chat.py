@@ -1,0 +1,90 @@
+"""What a vLLM server is asked for a caption, and how its answer is read. No network here.
+
+vLLM documents the form as "OpenAI-Compatible Server": the chat completions of OpenAI's API, and
+`min_tokens` and `top_k` besides.
+"""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from captioner.errors import CaptionFailed
+from captioner.images import png
+from captioner.options import Options
+from worker.engines.prompts import prompt_for
+from worker.engines.protocol import Caption, Pixels, ranked
+
+
+def question(picture: Pixels, options: Options, *, model: str, max_new_tokens: int) -> bytes:
+    """The body of a request. The picture goes along without loss, as a data URI."""
+    prompt = prompt_for(options)
+    uri = f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
+    shown = {"type": "image_url", "image_url": {"url": uri}}
+    asked = {"type": "text", "text": prompt.user}
+    body = {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": prompt.system},
+            {"role": "user", "content": [shown, asked]},
+        ],
+        "logprobs": True,
+        **_sampling(options, max_new_tokens),
+    }
+    return json.dumps(body).encode()
+
+
+def _sampling(options: Options, max_new_tokens: int) -> dict[str, Any]:
+    longest = options.max_new_tokens or max_new_tokens
+    asked: dict[str, Any] = {
+        "max_completion_tokens": longest,
+        "min_tokens": min(options.min_new_tokens or 0, longest),
+        "temperature": options.temperature or 0,
+        "n": options.captions,
+    }
+    if options.temperature:  # from all tokens, as our own engines draw, and not from the likeliest
+        asked |= {"top_p": 1.0, "top_k": -1, "seed": options.seed}
+    return asked
+
+
+class _Token(BaseModel):
+    logprob: float
+
+
+class _LogProbs(BaseModel):
+    content: list[_Token] | None = None
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    logprobs: _LogProbs | None = None
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+
+
+def caption_in(answer: bytes, *, captions: int) -> Caption:
+    """The caption in an answer, with as many others as were asked for.
+
+    Raises `CaptionFailed` when it is none.
+    """
+    try:
+        choices = _Completion.model_validate_json(answer).choices
+    except ValidationError:  # its message has what was said
+        choices = []
+    if len(choices) != captions:
+        raise CaptionFailed("The model's server answers with something else than captions.")
+    return ranked([_caption(choice) for choice in choices])
+
+
+def _caption(choice: _Choice) -> Caption:
+    tokens = (choice.logprobs.content if choice.logprobs else None) or []
+    score = float(np.mean([token.logprob for token in tokens])) if tokens else None
+    return Caption((choice.message.content or "").strip(), (), score)
