@@ -1,6 +1,6 @@
 """How a command's options reach the settings: through the environment, which its children share.
 
-The one place of the command line that writes `os.environ`. Reading is for `captioner.settings`.
+The one place of the command line that knows `os.environ`. Reading is for `captioner.settings`.
 """
 
 import os
@@ -15,3 +15,8 @@ def configure(**given: object) -> settings.Settings:
             os.environ[f"CAPTIONER_{name.upper()}"] = str(value)
     settings.load.cache_clear()
     return settings.load()
+
+
+def seeing(gpu: str) -> dict[str, str]:
+    """The environment of a child that sees this GPU and no other."""
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}

@@ -13,7 +13,7 @@ COMMANDS = {
     "flower": LazyCommand("cli.flower:flower", "Show Celery's workers and tasks."),
     "models": LazyCommand("cli.models:models", "List the models that can be used."),
     "api": LazyCommand("cli.api:api", "Run the HTTP API alone."),
-    "worker": LazyCommand("cli.worker:worker", "Run one worker alone."),
+    "worker": LazyCommand("cli.worker:worker", "Run a worker, or one for each GPU."),
     "webhooks": LazyCommand("cli.webhooks:webhooks", "Make a signing secret, try a receiver."),
     "cache": LazyCommand("cli.cache:cache", "Forget captions that are remembered."),
     "db": LazyCommand("cli.db:db", "Create or change the database's tables."),

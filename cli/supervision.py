@@ -98,7 +98,7 @@ class Supervisor:
         self._process.kill()  # first, or it would start them again
         self._process.wait()
         for part in parts:
-            _kill_group(part.pid)
+            kill_group(part.pid)
 
     def _call(self, method: str, *arguments: object) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
@@ -127,7 +127,8 @@ class Supervisor:
                 return
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
+    """End the processes of a session that was started for `pid`, at once; 0 is none."""
     if pid > 0:
         try:
             os.killpg(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
-"""`captioner worker`: one worker alone."""
+"""`captioner worker`: one worker alone, or one for each GPU."""
 
 import os
+from math import ceil
 
 import click
 
@@ -9,6 +10,7 @@ from captioner.catalog import queue_of
 from captioner.settings import Settings
 from cli.environment import configure
 from cli.lifeline import end_with_parent
+from cli.parts import TIED, captioner_command
 
 
 @click.command()
@@ -22,20 +24,48 @@ from cli.lifeline import end_with_parent
     metavar="N",
     help="Task threads, at least twice the batch size.  [default: twice the batch size]",
 )
-@click.option("--end-with-parent", "tied", is_flag=True, hidden=True)  # as a part of `up`
-def worker(models: str | None, device: str | None, concurrency: int | None, tied: bool) -> None:
-    """Run one worker alone, with Celery.
+@click.option("--per-gpu", is_flag=True, help="Run one worker for each GPU that is visible.")
+@click.option("--gpus", metavar="0,1", help="Run one worker for each of these GPUs.")
+@click.option(TIED, "tied", is_flag=True, hidden=True)  # as a part of `up`, or of one for each GPU
+def worker(
+    models: str | None,
+    device: str | None,
+    concurrency: int | None,
+    per_gpu: bool,
+    gpus: str | None,
+    tied: bool,
+) -> None:
+    """Run one worker alone, with Celery, or one for each GPU.
 
     It takes work from one queue for each of its models, and sends webhooks. SIGTERM lets the
-    running batches end and hands the rest back. Start one worker for each GPU, with
-    CUDA_VISIBLE_DEVICES set.
+    running batches end and hands the rest back.
+
+    With --per-gpu, each GPU that CUDA_VISIBLE_DEVICES leaves visible has a worker of its own, which
+    sees no other. One that ends is started again. Ctrl-C and SIGTERM end them all.
     """
     if tied:
         end_with_parent()
     settings = configure(models=models, device=device, worker_concurrency=concurrency)
+    if per_gpu or gpus:
+        raise click.exceptions.Exit(_one_for_each(gpus, settings))
     from worker.app import app
 
     app.worker_main(worker_arguments(settings))
+
+
+def _one_for_each(given: str | None, settings: Settings) -> int:
+    from cli import gpus
+    from cli.crew import Crew
+
+    if settings.device.startswith("cuda:"):
+        raise click.UsageError(
+            f"Each worker sees one GPU, so the device {settings.device} is not there: leave it out."
+        )
+    if settings.device == "auto":  # a GPU that does not answer is not to become a CPU
+        configure(device="cuda")
+    found = gpus.listed(given) if given else gpus.visible()
+    command = captioner_command("worker", TIED)
+    return Crew(found, command=command, stop_s=ceil(settings.drain_s) + 5).run()
 
 
 def worker_arguments(settings: Settings) -> list[str]:

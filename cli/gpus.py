@@ -1,0 +1,59 @@
+"""Which GPUs there are, as PyTorch sees them: asked in a process of its own, that loads it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import click
+
+ASK = """
+import json, os, torch
+print(json.dumps([torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")]))
+"""
+ASK_TIMEOUT_S = 120
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9/-]*")
+WHAT_TO_DO = (
+    "`nvidia-smi` shows whether the driver sees one; PyTorch must be a CUDA build that fits it, "
+    "and CUDA_VISIBLE_DEVICES must not hide it. Without a GPU, run one worker: captioner worker"
+)
+
+
+def visible() -> list[str]:
+    """The name of each GPU that a program started now would see, as CUDA_VISIBLE_DEVICES has it.
+
+    Raises ClickException when there is none, or PyTorch cannot be asked.
+    """
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", ASK],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=ASK_TIMEOUT_S,
+    )
+    last = (asked.stderr.strip().splitlines() or [""])[-1]
+    if asked.returncode:
+        raise click.ClickException(f"PyTorch cannot be asked for its GPUs: {last}")
+    count, named = json.loads(asked.stdout.splitlines()[-1])
+    if count == 0:
+        why = f" ({last})" if last else ""
+        raise click.ClickException(f"PyTorch sees no GPU{why}. {WHAT_TO_DO}")
+    return names(count, named)
+
+
+def names(count: int, named: str | None) -> list[str]:
+    """What to call each of `count` GPUs where CUDA_VISIBLE_DEVICES is `named`."""
+    if named is None:
+        return [str(number) for number in range(count)]
+    return [name.strip() for name in named.split(",")][:count]
+
+
+def listed(text: str) -> list[str]:
+    """The names in `--gpus`: numbers or UUIDs. Raises BadParameter."""
+    found = [name.strip() for name in text.split(",")]
+    wrong = [name for name in found if not NAME.fullmatch(name)]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is no number or UUID of a GPU.")
+    if len(set(found)) < len(found):
+        raise click.BadParameter("a GPU is named twice.")
+    return found
