@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import engine, queue, service
+from benchmarks import chat_prefix, engine, queue, service
 
-BENCHMARKS = {"service": service.main, "engine": engine.main, "queue": queue.main}
+BENCHMARKS = {
+    "service": service.main,
+    "engine": engine.main,
+    "queue": queue.main,
+    "chat-prefix": chat_prefix.main,
+}
 
 
 def main() -> int:
