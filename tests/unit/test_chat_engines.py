@@ -1,5 +1,6 @@
 """Chat models answer as transformers does, and are asked what the options say."""
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,9 @@ from captioner.options import Length, Options
 from tests import standins
 from tests.unit.asking import COUNT, Listening, from_token, in_batches
 from tests.unit.chatting import MODULES, PICTURES, PLAIN, TOKENS, Case, load
+from worker.batching import Batcher
 from worker.engines.chat import ChatEngine
+from worker.engines.house import Wish, captions
 from worker.engines.prompts import ANSWER_TOKENS, SYSTEM
 
 BEAMS = Options(max_new_tokens=TOKENS, num_beams=3, num_captions=2)
@@ -30,6 +33,13 @@ def listening(case: Case) -> tuple[ChatEngine, Listening]:
     engine = load(case.kind, case.folder)
     engine._model = network
     return engine, network
+
+
+class Wanted:
+    """No reason to stop."""
+
+    def done(self) -> bool:
+        return False
 
 
 def tokens(answers: list[Any]) -> list[list[int]]:
@@ -178,5 +188,35 @@ def test_an_answer_has_room_for_a_paragraph_unless_the_request_says_otherwise(
 
 
 def test_it_runs_with_sdpa_attention(case) -> None:
-    assert case.engine._model.config._attn_implementation == "sdpa"
-    assert case.engine._model.config.text_config._attn_implementation == "sdpa"
+    config = case.engine._model.config
+    for part in (config, config.text_config, config.vision_config):
+        assert part._attn_implementation == "sdpa"
+
+
+def test_prompts_of_different_lengths_never_meet_so_that_nothing_is_padded(case, listening) -> None:
+    engine, network = listening
+    running, free = threading.Event(), threading.Event()
+
+    def run(options: Options, wishes: list[Wish]) -> list[Any]:
+        running.set()
+        assert free.wait(30)
+        return captions(engine, wishes, options)
+
+    short, long = Options(prompt="What?", max_new_tokens=2), Options(max_new_tokens=2)
+    batcher: Batcher[Wish, Any] = Batcher(run, max_batch=8)
+    first = batcher.submit(Wish(case.pixels[0], Wanted()), group=short)
+    assert running.wait(30)
+    later = [
+        batcher.submit(Wish(pixels, Wanted()), group=options)
+        for pixels in case.pixels[:3]
+        for options in (short, long)
+    ]
+    free.set()
+    sizes = [future.result(60).batch_size for future in (first, *later)]
+    batcher.close()
+    assert sizes == [1] + [3] * 6
+    lengths = [inputs["input_ids"].shape[1] for inputs in network.asked]
+    assert lengths[0] == lengths[1] < lengths[2]
+    for inputs in network.asked:
+        assert inputs["attention_mask"].all()
+        assert (inputs["input_ids"] == inputs["input_ids"][0]).all()
