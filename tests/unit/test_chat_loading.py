@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import InternVLProcessor
 
 from captioner.errors import ModelNotReady, ModelUnavailable
 from tests import standins
@@ -25,9 +24,12 @@ def folder(kind: str, tmp_path: Path) -> Path:
     return standins.MAKERS[kind](tmp_path / "model")
 
 
-def test_internvl_takes_transformers_own_processor_where_torchvision_is() -> None:
-    assert intern_vlm.processor_class(torchvision=True) is InternVLProcessor
-    assert intern_vlm.processor_class(torchvision=False) is intern_vlm.PictureProcessor
+def test_no_part_that_needs_torchvision_is_loaded_whether_it_is_there_or_not(
+    kind: str, folder: Path
+) -> None:
+    engine = load(kind, folder)
+    parts = type(engine._text._processor).get_attributes()
+    assert sorted(parts) == ["image_processor", "tokenizer"]
 
 
 def test_internvl_loads_without_torchvision(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from transformers import InternVLForConditionalGeneration, InternVLProcessor
-from transformers.utils.import_utils import is_torchvision_available
 
 from worker.engines.chat import ChatEngine, chat_engine
 from worker.engines.device import Placement
@@ -19,7 +18,8 @@ WHOLE = {"crop_to_patches": False}
 
 
 class PictureProcessor(InternVLProcessor):
-    """InternVL's processor for pictures alone: its part for videos needs torchvision.
+    """InternVL's processor for pictures alone: its part for videos needs torchvision, which is there
+    on some machines. So it is the same on all.
 
     Which parts a processor has, and loads, transformers reads from the arguments of `__init__`.
     """
@@ -52,13 +52,7 @@ def build(weights: Weights, *, placement: Placement, max_new_tokens: int) -> Cha
     model = network(
         InternVLForConditionalGeneration, weights.folder, placement, model_type="internvl"
     )
-    kind = processor_class(torchvision=is_torchvision_available())
-    processor: Any = kind.from_pretrained(weights.folder)
+    processor: Any = PictureProcessor.from_pretrained(weights.folder)
     return chat_engine(
         model, processor, weights, whole=WHOLE, placement=placement, max_new_tokens=max_new_tokens
     )
-
-
-def processor_class(*, torchvision: bool) -> Any:
-    """Transformers' own where it can be made, and ours where it cannot."""
-    return InternVLProcessor if torchvision else PictureProcessor
