@@ -7,6 +7,9 @@ import os
 
 from captioner import settings
 
+CUDA = "CUDA_VISIBLE_DEVICES"
+"""What tells CUDA which GPUs there are for a process."""
+
 
 def configure(**given: object) -> settings.Settings:
     """Set `CAPTIONER_*` for each option that was given (is not None), and load the settings."""
@@ -19,4 +22,4 @@ def configure(**given: object) -> settings.Settings:
 
 def seeing(gpu: str) -> dict[str, str]:
     """The environment of a child that sees this GPU and no other."""
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
+    return {**os.environ, CUDA: gpu}

@@ -7,6 +7,9 @@ import sys
 
 import click
 
+from captioner.settings import Settings
+from cli.environment import configure
+
 ASK = """
 import json, os, torch
 print(json.dumps([torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")]))
@@ -17,6 +20,21 @@ WHAT_TO_DO = (
     "`nvidia-smi` shows whether the driver sees one; PyTorch must be a CUDA build that fits it, "
     "and CUDA_VISIBLE_DEVICES must not hide it. Without a GPU, run one worker: captioner worker"
 )
+
+
+def chosen(given: str | None, settings: Settings) -> list[str]:
+    """The GPUs that have a worker each: those that are given, or else all that are visible.
+
+    From now on the workers' device is a GPU, unless the operator said otherwise: one that does not
+    answer is not to become a processor. Raises ClickException.
+    """
+    if settings.device.startswith("cuda:"):
+        raise click.UsageError(
+            f"Each worker sees one GPU, so the device {settings.device} is not there: leave it out."
+        )
+    if settings.device == "auto":
+        configure(device="cuda")
+    return listed(given) if given else visible()
 
 
 def visible() -> list[str]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import redis
 
 from cli.data_folder import DataFolder
+from cli.environment import CUDA
 from cli.programs import Program
 
 VALKEY_CONF = """\
@@ -34,11 +36,20 @@ def captioner_command(*arguments: str) -> tuple[str, ...]:
 
 
 def programs(
-    *, valkey_conf: Path | None, workers: int, flower_port: int | None, drain_s: float = 25
+    *,
+    valkey_conf: Path | None,
+    workers: int,
+    flower_port: int | None,
+    drain_s: float = 25,
+    gpus: Sequence[str] = (),
 ) -> list[Program]:
-    """Every program, in the order in which they start; they stop the other way round."""
+    """Every program, in the order in which they start; they stop the other way round.
+
+    With `gpus` there is one worker for each, which sees no other, instead of so many `workers`.
+    """
     found = [] if valkey_conf is None else [_valkey(valkey_conf)]
-    found += [_worker(number, drain_s) for number in range(1, workers + 1)]
+    pins = [{CUDA: gpu} for gpu in gpus] or [{}] * workers
+    found += [_worker(number, pin, drain_s) for number, pin in enumerate(pins, start=1)]
     if flower_port is not None:
         found.append(_flower(flower_port))
     return [*found, _api()]
@@ -54,13 +65,14 @@ def _valkey(conf: Path) -> Program:
     )
 
 
-def _worker(number: int, drain_s: float) -> Program:
+def _worker(number: int, pin: dict[str, str], drain_s: float) -> Program:
     return Program(
         name=f"worker-{number}",
         command=captioner_command("worker", TIED),
         priority=WORKER_PRIORITY,
         start_s=SLOW_S,
         stop_s=ceil(drain_s) + 5,
+        environment=pin,
     )
 
 

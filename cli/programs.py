@@ -4,8 +4,8 @@ It knows nothing about captioner: a `Program` is a name, a command and how to st
 """
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HEAD = """\
@@ -37,6 +37,7 @@ stopsignal={stop_signal}
 stopwaitsecs={stop_s}
 stopasgroup=false
 killasgroup=true
+environment={environment}
 redirect_stderr=true
 stdout_logfile=%(here)s/logs/{name}.log
 stdout_logfile_maxbytes=10MB
@@ -56,6 +57,8 @@ class Program:
     stop_s: int
     """After so many seconds the whole process group is killed."""
     stop_signal: str = "TERM"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it has beside our own. Values without quotes."""
 
 
 def configuration(programs: Sequence[Program], *, socket: Path) -> str:
@@ -68,6 +71,7 @@ def configuration(programs: Sequence[Program], *, socket: Path) -> str:
             start_s=program.start_s,
             stop_signal=program.stop_signal,
             stop_s=program.stop_s,
+            environment=_escaped(",".join(f'{k}="{v}"' for k, v in program.environment.items())),
         )
         for program in programs
     )

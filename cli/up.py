@@ -8,7 +8,7 @@ from typing import TextIO
 import click
 
 from captioner.settings import Settings
-from cli import data_folder, interrupts, parts, preflight, session
+from cli import data_folder, gpus, interrupts, parts, preflight, session
 from cli.data_folder import DataFolder
 from cli.environment import configure
 
@@ -32,6 +32,7 @@ from cli.environment import configure
     show_default=True,
     help="Worker processes; each loads every model.",
 )
+@click.option("--per-gpu", is_flag=True, help="One worker for each GPU, instead of --workers.")
 @click.option("--flower", is_flag=True, help="Also run Flower, a page that shows Celery at work.")
 @click.option(
     "--flower-port", type=click.IntRange(1, 65_535), default=5555, show_default=True, metavar="PORT"
@@ -43,6 +44,7 @@ def up(
     model: str | None,
     models: str | None,
     workers: int,
+    per_gpu: bool,
     flower: bool,
     flower_port: int,
 ) -> None:
@@ -60,18 +62,27 @@ def up(
     settings = configure(data_dir=settings.data_dir.absolute())
     interrupts.install(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _check(settings, flower=flower, flower_port=flower_port)
+    pinned = gpus.chosen(None, settings) if per_gpu else []
     folder = data_folder.prepare(settings.data_dir)
     with folder.lock() as lock:
         page = flower_port if flower else None
         try:
-            exit_code = _run(settings, folder, lock, workers=workers, flower_port=page)
+            exit_code = _run(
+                settings, folder, lock, workers=workers, pinned=pinned, flower_port=page
+            )
         finally:
             folder.tidy()
     raise click.exceptions.Exit(exit_code)
 
 
 def _run(
-    settings: Settings, folder: DataFolder, lock: TextIO, *, workers: int, flower_port: int | None
+    settings: Settings,
+    folder: DataFolder,
+    lock: TextIO,
+    *,
+    workers: int,
+    pinned: list[str],
+    flower_port: int | None,
 ) -> int:
     valkey_conf = _own_valkey(settings, folder)
     _upgrade_database()
@@ -80,6 +91,7 @@ def _run(
         workers=workers,
         flower_port=flower_port,
         drain_s=settings.drain_s,
+        gpus=pinned,
     )
     return session.run(session.Place(settings, folder, flower_port), programs, lock)
 

@@ -57,13 +57,7 @@ def _one_for_each(given: str | None, settings: Settings) -> int:
     from cli import gpus
     from cli.crew import Crew
 
-    if settings.device.startswith("cuda:"):
-        raise click.UsageError(
-            f"Each worker sees one GPU, so the device {settings.device} is not there: leave it out."
-        )
-    if settings.device == "auto":  # a GPU that does not answer is not to become a CPU
-        configure(device="cuda")
-    found = gpus.listed(given) if given else gpus.visible()
+    found = gpus.chosen(given, settings)
     command = captioner_command("worker", TIED)
     return Crew(found, command=command, stop_s=ceil(settings.drain_s) + 5).run()
 

@@ -62,6 +62,21 @@ def test_supervisord_reads_what_we_write(tmp_path: Path) -> None:
     assert api.stopwaitsecs > GRACE_S
     assert api.killasgroup
     assert not api.stopasgroup  # gunicorn's master and the worker tell their children themselves
+    assert "CUDA_VISIBLE_DEVICES" not in groups[1].process_configs[0].environment
+
+
+def test_a_worker_for_each_gpu_sees_no_other(tmp_path: Path) -> None:
+    programs = parts.programs(
+        valkey_conf=None, workers=1, flower_port=None, gpus=["1", "GPU-5f2-a7", "MIG-7a/1/0"]
+    )
+    options = read_by_supervisord(programs, tmp_path)
+
+    configs = {g.name: g.process_configs[0].environment for g in options.process_group_configs}
+
+    pinned = {name: config.get("CUDA_VISIBLE_DEVICES") for name, config in configs.items()}
+    assert pinned == {
+        "worker-1": "1", "worker-2": "GPU-5f2-a7", "worker-3": "MIG-7a/1/0", "api": None,
+    }  # fmt: skip
 
 
 def test_valkey_starts_first_and_stops_last() -> None:

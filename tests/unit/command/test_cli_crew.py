@@ -13,7 +13,7 @@ import click
 import pytest
 
 from cli import gpus
-from tests.processes import CAPTIONER, ROOT, environment, heed_ctrl_c, until
+from tests.processes import CAPTIONER, ROOT, environment, free_port, heed_ctrl_c, until
 
 RUN = """
 import sys
@@ -165,11 +165,13 @@ def test_a_list_that_makes_no_sense_is_refused(text: str) -> None:
         gpus.listed(text)
 
 
-def test_without_a_gpu_it_says_what_to_do() -> None:
+@pytest.mark.parametrize("command", ["worker", "up"])
+def test_without_a_gpu_it_says_what_to_do(command: str, tmp_path: Path) -> None:
+    place = {"CAPTIONER_DATA_DIR": str(tmp_path), "CAPTIONER_PORT": str(free_port())}
     asked = subprocess.run(
-        [CAPTIONER, "worker", "--per-gpu"],
+        [CAPTIONER, command, "--per-gpu"],
         cwd=ROOT,
-        env=environment({"CUDA_VISIBLE_DEVICES": ""}),
+        env=environment({"CUDA_VISIBLE_DEVICES": "", **place}),
         capture_output=True,
         text=True,
         check=False,
