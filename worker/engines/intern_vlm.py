@@ -18,8 +18,8 @@ WHOLE = {"crop_to_patches": False}
 
 
 class PictureProcessor(InternVLProcessor):
-    """InternVL's processor for pictures alone: its part for videos needs torchvision, which is there
-    on some machines. So it is the same on all.
+    """InternVL's processor for pictures alone: the same on every machine, as its part for videos
+    needs torchvision, which only some have.
 
     Which parts a processor has, and loads, transformers reads from the arguments of `__init__`.
     """
