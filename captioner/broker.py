@@ -53,7 +53,6 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             "interval_step": 0.2,
             "interval_max": 0.5,
         },
-        "task_send_sent_event": True,
         "worker_send_task_events": True,
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,

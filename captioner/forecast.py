@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from captioner import jobs, queries
@@ -80,13 +80,13 @@ def _ahead(session: Session, model: str, rank: float, job_id: UUID | None) -> in
     others: list[ColumnElement[bool]] = [JobImage.model == model]
     if job_id is not None:
         others.append(JobImage.job_id != job_id)
-    return _count(session, JobImage.state == ImageState.RUNNING, *others) + _count(
-        session, JobImage.state == ImageState.QUEUED, JobImage.rank < rank, *others
-    )
+    held = _count(JobImage.state == ImageState.RUNNING, *others)
+    before = _count(JobImage.state == ImageState.QUEUED, JobImage.rank < rank, *others)
+    return session.scalar(select(held + before)) or 0
 
 
-def _count(session: Session, *where: ColumnElement[bool]) -> int:
-    return session.scalar(select(func.count()).select_from(JobImage).where(*where)) or 0
+def _count(*where: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(JobImage).where(*where).scalar_subquery()
 
 
 def _jobs_ahead(session: Session, job: Job) -> int:

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """Between two looks at every awaited job."""
-GATHER_S = 0.02
-"""Between two looks of any kind: messages that come meanwhile share the next one."""
+GATHER_S, EACH_S = 0.02, 0.002
+"""Between two looks, at most, and for each job that was looked at: messages that come meanwhile
+share the next look. A lone caller hardly waits for that, and hundreds cost a few looks.
+"""
 TICK_S = 2.0
 """How often a waiting caller checks that it is still wanted: that it and this process are there."""
 
@@ -170,7 +172,7 @@ class WaitingRoom:
             wanted = self._next()
             if wanted:
                 self._tell(wanted)
-                self._closed.wait(GATHER_S)
+                self._closed.wait(min(GATHER_S, EACH_S * len(wanted)))
 
     def _next(self) -> set[UUID]:
         """The jobs to look at now: those marked, or all of them when the time has come."""
