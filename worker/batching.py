@@ -2,20 +2,31 @@
 
 An idle batcher runs a single item at once; a busy one fills its batches. It knows nothing of
 images, models or Celery. Every future is resolved, whatever the run function does.
+
+`line` says who goes next, `ceiling` how many memory allows, and `costs` how long that takes.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from captioner.errors import ShuttingDown
+from worker.ceiling import Ceiling
+from worker.costs import Costs
+from worker.line import Line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+HURRY_S = 30.0
+"""How long after an item in a hurry the batches of the others are short, as more may come."""
+SHORT = 2.0
+"""A short batch takes so many times as long as one item by itself, at most."""
+LITTLE = 1.25
+"""Others go along with items in a hurry where that takes no longer than so many times as long."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +44,23 @@ class _Entry(Generic[Item, Result]):
     item: Item
     group: Hashable
     alone: bool
+    rank: float
+    hurried: bool
     future: "Future[Done[Result]]" = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs items of one group together, at most `max_batch` at once, in order of arrival.
+    """Runs items of one group together, at most `max_batch` at once, in order of rank.
 
     `run` takes the group and a list and returns a list of the same length and order. When it
-    raises `out_of_memory`, the batch is halved, and later batches are no larger than what worked.
-    When it raises anything else, each item runs again by itself, so that only the one at fault
-    fails. Items submitted `alone` never share a batch. One whose future is canceled while it
-    waits is not run.
+    raises `out_of_memory`, the batch is halved, and later batches are no larger than what worked;
+    after many of those one more item is tried. When it raises anything else, each item runs again
+    by itself, so that only the one at fault fails. Items submitted `alone` never share a batch. One
+    whose future is canceled while it waits is not run.
+
+    A group waits for other groups for a bounded number of batches: see `Line`. An item in a hurry
+    that is next by rank waits for the batch that runs, and while such items come, that is short.
     """
 
     def __init__(
@@ -56,9 +72,11 @@ class Batcher(Generic[Item, Result]):
         name: str = "batcher",
     ) -> None:
         self._run = run
-        self._limit = max_batch
+        self._ceiling = Ceiling(max_batch)
+        self._costs = Costs()
         self._out_of_memory = out_of_memory
-        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._line: Line[_Entry[Item, Result]] = Line()
+        self._short_until = 0.0
         self._arrived = threading.Condition()
         self._closed = False
         self._running_since: float | None = None
@@ -68,7 +86,7 @@ class Batcher(Generic[Item, Result]):
     @property
     def limit(self) -> int:
         """The largest batch that will be tried next."""
-        return self._limit
+        return self._ceiling.limit
 
     @property
     def running_s(self) -> float:
@@ -77,15 +95,27 @@ class Batcher(Generic[Item, Result]):
         return 0.0 if since is None else time.monotonic() - since
 
     def submit(
-        self, item: Item, *, group: Hashable = None, alone: bool = False
+        self,
+        item: Item,
+        *,
+        group: Hashable = None,
+        alone: bool = False,
+        rank: float = 0.0,
+        hurried: bool = False,
     ) -> "Future[Done[Result]]":
-        """Queue an item. The future resolves to `Done`, or raises what its run raised."""
-        entry: _Entry[Item, Result] = _Entry(item, group, alone)
+        """Queue an item. The future resolves to `Done`, or raises what its run raised.
+
+        The least `rank` goes first, and of equal ones the first to come. Who is `hurried` shares a
+        batch with others only where it is hardly longer for that.
+        """
+        entry: _Entry[Item, Result] = _Entry(item, group, alone, rank, hurried)
         with self._arrived:
             if self._closed:
                 entry.future.set_exception(ShuttingDown("The batcher is closed."))
             else:
-                self._waiting.append(entry)
+                self._line.add(entry)
+                if hurried:
+                    self._short_until = entry.since + HURRY_S
                 self._arrived.notify()
         return entry.future
 
@@ -103,25 +133,28 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         while (batch := self._gather()) is not None:
             self._attempt(batch)
-        for entry in self._waiting:
+        for entry in self._line.clear():
             if entry.future.set_running_or_notify_cancel():
                 entry.future.set_exception(ShuttingDown("The batcher was closed."))
-        self._waiting.clear()
 
     def _gather(self) -> list[_Entry[Item, Result]] | None:
-        """The oldest item and those that may run with it; `None` once closed."""
+        """The next item and those that may run with it; `None` once closed."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._waiting or self._closed)
+            self._arrived.wait_for(lambda: self._line or self._closed)
             if self._closed:
                 return None
-            self._waiting = deque(e for e in self._waiting if not _withdrawn(e))
-            if not self._waiting:
-                return []
-            first = self._waiting[0]
-            fitting = [e for e in self._waiting if _together(first, e)][: self._limit]
-            chosen = set(map(id, fitting))
-            self._waiting = deque(e for e in self._waiting if id(e) not in chosen)
-        return [e for e in fitting if e.future.set_running_or_notify_cancel()]
+            self._line.drop(_withdrawn)
+            batch = self._line.take(most=self._most) if self._line else []
+        return [e for e in batch if e.future.set_running_or_notify_cancel()]
+
+    def _most(self, hurried: int) -> int:
+        """The size of a batch, by how many of those who would go are in a hurry."""
+        limit = self._ceiling.limit
+        if hurried:
+            return self._costs.largest(as_long_as=hurried, times=LITTLE, most=limit)
+        if time.monotonic() < self._short_until:
+            return self._costs.largest(as_long_as=1, times=SHORT, most=limit)
+        return limit
 
     def _attempt(self, batch: list[_Entry[Item, Result]]) -> None:
         if not batch:
@@ -136,17 +169,19 @@ class Batcher(Generic[Item, Result]):
             self._split(batch, error)
             return
         self._running_since = None
-        run_ms = (time.monotonic() - started) * 1e3
+        run_s = time.monotonic() - started
+        self._ceiling.worked(len(batch))
+        self._costs.learn(len(batch), run_s)
         for entry, result in zip(batch, results, strict=True):
             wait_ms = (started - entry.since) * 1e3
-            entry.future.set_result(Done(result, wait_ms, run_ms, len(batch)))
+            entry.future.set_result(Done(result, wait_ms, run_s * 1e3, len(batch)))
 
     def _split(self, batch: list[_Entry[Item, Result]], error: BaseException) -> None:
         if len(batch) == 1:
             batch[0].future.set_exception(error)
         elif isinstance(error, self._out_of_memory):
+            self._ceiling.failed(len(batch))
             half = len(batch) // 2
-            self._limit = min(self._limit, max(1, half))
             self._attempt(batch[:half])
             self._attempt(batch[half:])
         else:
@@ -157,9 +192,3 @@ class Batcher(Generic[Item, Result]):
 def _withdrawn(entry: "_Entry[Item, Result]") -> bool:
     """Whether its future was canceled, which is then told to those who wait for it."""
     return entry.future.cancelled() and not entry.future.set_running_or_notify_cancel()
-
-
-def _together(first: "_Entry[Item, Result]", other: "_Entry[Item, Result]") -> bool:
-    if first is other:
-        return True
-    return not first.alone and not other.alone and first.group == other.group

@@ -206,3 +206,61 @@ def test_a_batch_that_hangs_is_seen_by_the_watchdog() -> None:
     future.result(10)
     batcher.close()
     assert batcher.running_s == 0
+
+
+class Linear:
+    """An engine that takes so long for each item: batches gain it nothing. The worst there is."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.ran: list[int] = []
+
+    def __call__(self, group: object, items: list[int]) -> Sequence[int]:
+        time.sleep(self._seconds * len(items))
+        self.ran += items
+        return items
+
+
+def test_the_item_of_the_least_rank_goes_next() -> None:
+    run = Recorder()
+    batcher = Batcher(run, max_batch=2)
+    first = busy(run, batcher)
+    futures = [batcher.submit(n, rank=-n) for n in range(4)]
+    run.gate.set()
+    results([first, *futures])
+    assert [items for _, items in run.batches[1:]] == [[3, 2], [1, 0]]
+    batcher.close()
+
+
+def test_beside_a_long_line_one_in_a_hurry_waits_for_few_others_even_at_the_worst_engine() -> None:
+    run = Linear(0.005)
+    batcher = Batcher(run, max_batch=16)
+    single, ahead = 10_000, []
+    line = [batcher.submit(n, rank=float(n)) for n in range(400)]
+    for n in range(12):
+        before = len(run.ran)
+        batcher.submit(single + n, rank=-1.0, hurried=True).result(10)
+        ahead.append(len(run.ran) - before - 1)
+    print(f"items that ran before each single: {ahead}")
+    assert sorted(ahead)[len(ahead) // 2] <= 2  # those of the batch that ran
+    assert max(ahead[2:]) <= 4  # once the batcher knows how long its batches take
+    assert not all(future.done() for future in line)
+    for future in line:
+        future.cancel()
+    batcher.close()
+
+
+def test_where_time_is_always_the_same_the_hurried_take_others_along() -> None:
+    def run(group: object, items: list[int]) -> Sequence[int]:
+        time.sleep(0.02)
+        return items
+
+    batcher = Batcher(run, max_batch=8)
+    line = [batcher.submit(n, rank=float(n)) for n in range(80)]
+    batcher.submit(-1, rank=-1.0, hurried=True).result(10)
+    sizes = [batcher.submit(-1, rank=-1.0, hurried=True).result(10).batch_size for _ in range(4)]
+    print(f"batches with a single in them: {sizes}")
+    assert max(sizes) == 8
+    for future in line:
+        future.cancel()
+    batcher.close()
