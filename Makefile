@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue docs constraints
+.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-engine: venv ## BLIP-base in its real size: the usual call, and ours.
 
 bench-queue: venv ## What the queue costs: the whole service around an engine that costs nothing.
 	$(BIN)/python -m benchmarks queue
+
+bench-fairness: venv ## Single pictures beside a job of thousands, with engines of three kinds.
+	$(BIN)/python -m benchmarks fairness
 
 docs: venv ## Build the documentation into site/; a warning fails the build.
 	$(BIN)/python -m scripts.docs_settings

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import chat_prefix, engine, queue, service
+from benchmarks import chat_prefix, engine, fairness, queue, service
 
 BENCHMARKS = {
     "service": service.main,
     "engine": engine.main,
     "queue": queue.main,
     "chat-prefix": chat_prefix.main,
+    "fairness": fairness.main,
 }
 
 

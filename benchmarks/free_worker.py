@@ -1,6 +1,7 @@
-"""`python -m benchmarks.free_worker [SECONDS]`: `captioner worker` whose engine costs nothing.
+"""`python -m benchmarks.free_worker [SECONDS [MORE]]`: `captioner worker` whose engine is free.
 
-Or so many seconds for each batch. All else in the worker is real, and no network is loaded.
+Or takes so many seconds for each batch, and so many more for each picture in it. All else in the
+worker is real, and no network is loaded.
 """
 
 import sys
@@ -23,8 +24,8 @@ class Free:
     revision = "free"
     out_of_memory = (MemoryError,)
 
-    def __init__(self, batch_s: float) -> None:
-        self._batch_s = batch_s
+    def __init__(self, batch_s: float = 0.0, picture_s: float = 0.0) -> None:
+        self._batch_s, self._picture_s = batch_s, picture_s
 
     def caption(
         self,
@@ -35,7 +36,7 @@ class Free:
     ) -> list[Caption | None]:
         """The colour of each picture's middle."""
         del options, stopped
-        time.sleep(self._batch_s)
+        time.sleep(self._batch_s + self._picture_s * len(pictures))
         return [Caption(f"colour {'-'.join(map(str, p[32, 32]))}", (1,)) for p in pictures]
 
 
@@ -50,7 +51,7 @@ class Maker:
     def make(self, entry: ModelEntry) -> Free:
         """The engine, for any model."""
         del entry
-        return Free(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0)
+        return Free(*map(float, sys.argv[1:3]))
 
 
 def main() -> None:

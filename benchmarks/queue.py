@@ -1,8 +1,7 @@
 """What the queue costs: the whole service around an engine that costs nothing, on one machine.
 
 Jobs of one picture and of 32, sent over HTTP by a few connections, from the first request to the
-last caption in the database; the blocking call; a caption that is remembered; and single pictures
-beside one job of thousands, with an engine that takes 50 ms a batch.
+last caption in the database; the blocking call; and a caption that is remembered.
 """
 
 import http.client
@@ -32,7 +31,6 @@ from tests.pictures import encoded
 
 CONNECTIONS = 4
 SINGLES, JOBS_OF_32, CALLS = 1_000, 100, 200
-LARGE, BESIDE, BATCH_S = 10_000, 30, 0.05
 numbers = count(1)
 """No two pictures are the same, so that none is remembered or shared."""
 
@@ -110,7 +108,9 @@ class Place:
 
 
 @contextmanager
-def serving(stack: str, *, batch_s: float = 0.0, **more: str) -> Iterator[Place]:
+def serving(
+    stack: str, *, batch_s: float = 0.0, picture_s: float = 0.0, **more: str
+) -> Iterator[Place]:
     """API and one worker with the free engine, for the length of the block."""
     with tempfile.TemporaryDirectory() as name, stacks.started(stack, Path(name)) as started:
         env = {
@@ -119,7 +119,8 @@ def serving(stack: str, *, batch_s: float = 0.0, **more: str) -> Iterator[Place]
         }  # fmt: skip
         schema.upgrade(Settings(database_url=started.database_url))
         base = f"http://127.0.0.1:{env['CAPTIONER_PORT']}"
-        worker = [sys.executable, "-P", "-m", "benchmarks.free_worker", str(batch_s)]
+        worker = [sys.executable, "-P", "-m", "benchmarks.free_worker"]
+        worker += [str(batch_s), str(picture_s)]
         env["PYTHONPATH"] = str(processes.ROOT)
         log = Path(name) / "log"
         with (
@@ -169,23 +170,6 @@ def costs(stack: str) -> list[str]:
         f"  jobs of 32            {images:7.0f} images/s",
         f"  blocking call         {spread(blocking)}",
         f"  remembered caption    {spread(hits)}",
-        *(f"  {line}" for line in fairness(stack)),
-    ]
-
-
-def fairness(stack: str) -> list[str]:
-    """Single pictures by themselves, and beside one job of thousands."""
-    with serving(stack, batch_s=BATCH_S) as place:
-        place.door.blocking_ms(form([picture()]))
-        idle = [place.door.blocking_ms(form([picture()])) for _ in range(BESIDE)]
-        place.door.submit(form([picture() for _ in range(LARGE)]))
-        beside = [place.door.blocking_ms(form([picture()])) for _ in range(BESIDE)]
-        under_way = place.ended() < 2 + 2 * BESIDE
-    assert under_way, "the large job ended too early to say anything"
-    times = statistics.median(beside) / statistics.median(idle)
-    return [
-        f"single, idle          {spread(idle)}",
-        f"single, beside {LARGE} {spread(beside)}: {times:.1f} times as long",
     ]
 
 
@@ -193,7 +177,7 @@ def main() -> None:
     """Measure, print and keep."""
     settings: dict[str, object] = {
         "connections": CONNECTIONS, "jobs": SINGLES, "jobs_of_32": JOBS_OF_32, "calls": CALLS,
-        "batch_s_of_fairness": BATCH_S, "api_processes": 2, "workers": 1,
+        "api_processes": 2, "workers": 1,
     }  # fmt: skip
     lines = [line for stack in stacks.DEFAULT.split(",") for line in costs(stack)]
     keep("queue", heading("What the queue costs", settings) + "\n".join(lines))

@@ -79,6 +79,10 @@ class Claim:
     """How often its host was away."""
     stored: bool = True
     """Whether anything may be kept of its job once its result was delivered."""
+    rank: float = 0.0
+    """Its place in line: the least is worked on first."""
+    hurried: bool = False
+    """Whether its job is small, so that somebody may be waiting for just this."""
 
 
 @dataclass(frozen=True)

@@ -141,9 +141,22 @@ class Flow:
     def _submit(self, claim: Claim, wish: Wish) -> "Future[Done[Answer]]":
         batcher = self._resident.batcher
         if claim.alone or not claim.options.repeatable:
-            return batcher.submit(wish, group=claim.options, alone=claim.alone)
+            return batcher.submit(
+                wish,
+                group=claim.options,
+                alone=claim.alone,
+                rank=claim.rank,
+                hurried=claim.hurried,
+            )
         key = (claim.model, self._resident.version, claim.blob_sha256, claim.options)
-        return self._parts.sharing.submit(batcher, wish, key=key, group=claim.options)
+        return self._parts.sharing.submit(
+            batcher,
+            wish,
+            key=key,
+            group=claim.options,
+            rank=claim.rank,
+            hurried=claim.hurried,
+        )
 
     def _captioned(self, claim: Claim, decode_ms: float, future: Future[Done[Answer]]) -> Outcome:
         try:

@@ -44,6 +44,15 @@ class Pipeline:
         with self._rooms[model].taking(limit):
             self._work(lambda: take(self._parts, model, limit=limit))
 
+    @property
+    def crowded(self) -> bool:
+        """Whether messages wait here until others are through."""
+        return any(room.crowded for room in list(self._rooms.values()))
+
+    def run_beside(self, model: str, *, limit: int) -> None:
+        """As `run`, at once, however much is in hand."""
+        self._work(lambda: take(self._parts, model, limit=limit))
+
     def run_again(self, job_id: UUID, positions: Sequence[int], *, model: str) -> None:
         """As `run`, for these images, which lost an attempt.
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from captioner.errors import ShuttingDown
 
 BATCHES = 4
-"""Enough that decoding and the next batches never wait; few enough that an image that is sent with
-a higher priority soon has its turn, and that a killed process takes little along."""
+"""Enough that decoding and the next batches never wait; few enough that a killed process takes
+little along. Small jobs do not wait for room: see `worker.overtaking`."""
 LOOK_S = 0.5
 
 
@@ -19,6 +19,12 @@ class Room:
         self._free = self._all = images
         self._leaving = leaving
         self._changed = threading.Condition()
+        self._asking = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits for room."""
+        return self._asking > 0
 
     @contextmanager
     def taking(self, images: int) -> Iterator[None]:
@@ -28,8 +34,12 @@ class Room:
         """
         wanted = min(images, self._all)
         with self._changed:
-            while self._free < wanted and not self._leaving.is_set():
-                self._changed.wait(LOOK_S)
+            self._asking += 1
+            try:
+                while self._free < wanted and not self._leaving.is_set():
+                    self._changed.wait(LOOK_S)
+            finally:
+                self._asking -= 1
             if self._leaving.is_set():
                 raise ShuttingDown("This worker is draining.")
             self._free -= wanted

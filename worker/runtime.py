@@ -47,6 +47,7 @@ class Runtime:
         from worker.keeper import Keeper, Registration
         from worker.leases import HeldClaims
         from worker.mailroom import Mailroom
+        from worker.overtaking import Overtaking
         from worker.pace import Pace
         from worker.pipeline import Pipeline
         from worker.reconciler import Reconciler
@@ -107,6 +108,7 @@ class Runtime:
         self.fetching: Fetching = Fetching(
             parts, self._publisher, one_by_one=self.pipeline.one_by_one
         )
+        self._overtaking = Overtaking(parts, self.pipeline)
 
     def prepare(self) -> None:
         """Start what the first message needs. Raises what kept it from starting."""
@@ -114,6 +116,8 @@ class Runtime:
 
     def start(self) -> None:
         """Load the models, and begin the chores."""
+        from worker.overtaking import LOOK_S as OVERTAKING_S
+
         settings = self._settings
         self._keeper.every(settings.heartbeat_s, self.house.load_all, name="loader")
         self._keeper.every(settings.heartbeat_s, self._registration.beat, name="heartbeat")
@@ -126,6 +130,7 @@ class Runtime:
         self._keeper.every(settings.reconcile_s, self._reconciler.look, name="reconciler")
         # A thread of its own: a slow picture store does not hold up the look for lost work.
         self._keeper.every(settings.reconcile_s, self._cleaner.turn, name="cleaner")
+        self._keeper.every(OVERTAKING_S, self._overtaking.look, name="overtaking")
         self._keeper.every(WEBHOOKS_S, self.mailroom.publish_due, name="webhooks")
         self._keeper.every(settings.reconcile_s, self.fetching.look, name="fetching")
 
@@ -142,6 +147,7 @@ class Runtime:
     def close(self) -> None:
         """End every thread and child process."""
         self.fetching.close()
+        self._overtaking.close()
         self._keeper.close()
         safely(self._registration.end, "sign-off")
         self.mailroom.close()

@@ -8,6 +8,7 @@ takes the run out of the batcher, and only when all of them are halted does the 
 import threading
 from collections.abc import Hashable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from worker.batching import Batcher, Done
@@ -27,14 +28,23 @@ class Sharing:
         self._runs: dict[Hashable, _Run] = {}
 
     def submit(
-        self, batcher: Batches, wish: Wish, *, key: Hashable, group: Hashable = None
+        self,
+        batcher: Batches,
+        wish: Wish,
+        *,
+        key: Hashable,
+        group: Hashable = None,
+        rank: float = 0.0,
+        hurried: bool = False,
     ) -> "Future[Done[Answer]]":
         """As `Batcher.submit`, but once for all wishes of one key that are in flight.
 
-        A wish that has joined a run has that run's times. What the run raises, each raises.
+        A wish that has joined a run has that run's place in line, and its times. What the run
+        raises, each raises.
         """
+        submit = partial(batcher.submit, group=group, rank=rank, hurried=hurried)
         if not self._on:
-            return batcher.submit(wish, group=group)
+            return submit(wish)
         with self._lock:
             run = self._runs.get(key)
             joined = run.join(wish.halt) if run is not None else None
@@ -42,7 +52,7 @@ class Sharing:
                 return joined
             run = self._runs[key] = _Run(self._lock)
             first = run.add(wish.halt)
-            run.future = batcher.submit(Wish(wish.pixels, run), group=group)
+            run.future = submit(Wish(wish.pixels, run))
         run.future.add_done_callback(lambda _: self._end(key, run))
         return first
 

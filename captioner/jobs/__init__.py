@@ -27,7 +27,7 @@ Rows are locked in one order, so that no two changes block each other: images be
 id. Where a job must come first (`cancel`), images that others hold are skipped, not waited for.
 """
 
-from captioner.jobs.claiming import claim, held_no_longer, renew
+from captioner.jobs.claiming import claim, held_no_longer, hurried_next, renew
 from captioner.jobs.controlling import cancel, expire_due, reason, retry, stop_left
 from captioner.jobs.creating import create, create_all
 from captioner.jobs.deleting import (
@@ -62,6 +62,7 @@ __all__ = [
     "fetched",
     "finish",
     "held_no_longer",
+    "hurried_next",
     "rank",
     "reason",
     "release",

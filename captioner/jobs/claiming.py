@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_, upd
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
+from captioner.jobs.ranking import FEW
 from captioner.options import Options
 from captioner.webhooks import outbox
 from captioner.work import Claim
@@ -66,7 +67,21 @@ def _claim_of(image: Any, job: Any) -> Claim:
         source_url=image.source_url,
         fetch_failures=image.fetch_failures,
         stored=job.stored,
+        rank=image.rank,
+        hurried=job.image_count <= FEW,
     )
+
+
+def hurried_next(session: Session, model: str) -> bool:
+    """Whether the image of the model that is next in line is of a small job."""
+    first = (
+        select(JobImage.job_id)
+        .where(*_free(to_fetch=False), JobImage.model == model, JobImage.lost == 0)
+        .order_by(JobImage.rank)
+        .limit(1)
+    )
+    images = session.scalar(select(Job.image_count).where(Job.id == first.scalar_subquery()))
+    return images is not None and images <= FEW
 
 
 def _next_in_line(
@@ -77,12 +92,7 @@ def _next_in_line(
     again: tuple[UUID, Sequence[int]] | None,
     to_fetch: bool,
 ) -> list[Key]:
-    free = [
-        AWAY if to_fetch else not_(AWAY),
-        JobImage.state == ImageState.QUEUED,
-        JobImage.lost < max_attempts,
-        or_(JobImage.not_before.is_(None), JobImage.not_before <= now()),
-    ]
+    free = [*_free(to_fetch=to_fetch), JobImage.lost < max_attempts]
     if again is None:
         free += [JobImage.model == model, JobImage.lost == 0]
     else:
@@ -95,6 +105,14 @@ def _next_in_line(
         .with_for_update(skip_locked=True)
     )
     return [(row.job_id, row.position) for row in rows]
+
+
+def _free(*, to_fetch: bool) -> list[ColumnElement[bool]]:
+    return [
+        AWAY if to_fetch else not_(AWAY),
+        JobImage.state == ImageState.QUEUED,
+        or_(JobImage.not_before.is_(None), JobImage.not_before <= now()),
+    ]
 
 
 def _take(
@@ -119,6 +137,7 @@ def _take(
             JobImage.blob_sha256,
             JobImage.source_url,
             JobImage.fetch_failures,
+            JobImage.rank,
             patient.label("may_wait"),
         )
         .execution_options(synchronize_session=False)
@@ -157,9 +176,15 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns what their images' claims say of them."""
     rows = session.execute(
-        select(Job.id, Job.state, Job.model, Job.prompt, Job.options, Job.stored).where(
-            Job.id.in_(job_ids)
-        )
+        select(
+            Job.id,
+            Job.state,
+            Job.model,
+            Job.prompt,
+            Job.options,
+            Job.stored,
+            Job.image_count,
+        ).where(Job.id.in_(job_ids))
     ).all()
     waiting = [row.id for row in rows if row.state == JobState.QUEUED]
     for job_id in _begin(session, waiting):
