@@ -82,7 +82,9 @@ class Settings(Webhooks, Keeping, Requests, Models):
     max_wait_s: float = Field(300, gt=0, description="Longest wait of a blocking call.")
 
     # The work
-    max_batch: int = Field(16, ge=1, le=512, description="Images in one engine batch.")
+    max_batch: int = Field(
+        16, ge=1, le=512, description="Images in one engine batch. Unset: as suits the model."
+    )
     worker_concurrency: int = Field(0, ge=0, description="Task threads. 0: 2 x max_batch.")
     decode_processes: int = Field(2, ge=1, le=64, description="Child processes that decode.")
     decode_timeout_s: float = Field(10, gt=0, description="Wall time for one picture's decoding.")

@@ -81,3 +81,14 @@ def test_a_large_model_takes_small_batches_unless_the_operator_says_otherwise() 
     (gemma,) = (entry for entry in BUILT_IN if entry.name == "gemma")
     assert catalog.batch_of(gemma, Settings(_env_file=None)) == gemma.batch < 16
     assert catalog.batch_of(gemma, Settings(_env_file=None, max_batch=64)) == 64
+
+
+def test_batches_are_small_on_a_cpu_unless_the_operator_says_otherwise() -> None:
+    blip = catalog.entries(Settings(_env_file=None))["blip"]
+    on_cpu, on_gpu = (
+        catalog.batch_of(blip, Settings(_env_file=None), device=device)
+        for device in ("cpu bfloat16 (openvino)", "cuda:0 bfloat16")
+    )
+    assert (on_cpu, on_gpu) == (blip.batch_on_cpu, blip.batch)
+    assert on_cpu < on_gpu
+    assert catalog.batch_of(blip, Settings(_env_file=None, max_batch=64), device="cpu") == 64

@@ -178,7 +178,7 @@ class EngineHouse:
 
         batcher = Batcher(
             run,
-            max_batch=catalog.batch_of(entry, self._settings),
+            max_batch=catalog.batch_of(entry, self._settings, device=maker.device),
             out_of_memory=engine.out_of_memory,
             name=f"batcher-{room.model}",
         )
