@@ -219,7 +219,8 @@ class Problem(BaseModel):
 
 
 class ModelView(BaseModel):
-    """A model, as one worker has it: `ready`, `loading`, `failed` or `not loaded`."""
+    """A model, as one worker has it: `ready`, `on demand` (to be loaded when it is asked
+    for, and then in another's place), `loading`, `failed` or `not loaded`."""
 
     state: str
     detail: str | None = None

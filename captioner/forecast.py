@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from captioner import jobs, queries
 from captioner.clock import now
 from captioner.queries import JobRead, Serving
-from models import ImageState, Job, JobImage, JobState, Priority
+from models import SERVING, ImageState, Job, JobImage, JobState, Priority
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Forecast:
 def paces(workers: Iterable[Serving]) -> dict[str, float]:
     """Seconds per image of each model that has been measured, over all these workers together.
 
-    Their rates add up. Those that are draining, or do not have the model ready, count for nothing.
+    Their rates add up. Those that are draining, or do not serve the model, count for nothing.
     """
     rates: defaultdict[str, float] = defaultdict(float)
     for worker in workers:
         for model, pace_s in worker.pace.items():
-            ready = worker.models.get(model, {}).get("state") == "ready"
-            if ready and pace_s > 0 and not worker.draining:
+            serving = worker.models.get(model, {}).get("state") in SERVING
+            if serving and pace_s > 0 and not worker.draining:
                 rates[model] += 1 / pace_s
     return {model: 1 / rate for model, rate in rates.items()}
 

@@ -21,7 +21,7 @@ from captioner.census import Foreseen
 from captioner.database import Database
 from captioner.settings import Settings
 from captioner.tallies import Tally
-from models import JobState, Worker
+from models import SERVING, JobState, Worker
 
 __all__ = ["CONTENT_TYPE", "text"]
 
@@ -125,6 +125,8 @@ def _state(worker: Worker) -> str:
     if worker.draining:
         return "draining"
     states = [model["state"] for model in worker.models.values()]
+    if any(state in SERVING for state in states):
+        return "ready"
     return next((state for state in WORKER_STATES if state in states), "loading")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now_plus
 from captioner.errors import JobDeleted, JobNotFound
-from models import DeletedJob, Job, JobImage, JobState, Worker
+from models import SERVING, DeletedJob, Job, JobImage, JobState, Worker
 
 HEARTBEATS_MISSED = 3
 """Signs of life that a worker may miss before it counts as gone."""
@@ -116,12 +116,12 @@ class Serving(Protocol):
 
 
 def version_served(workers: Iterable[Serving], model: str) -> str | None:
-    """The version of the model that these workers have ready, all the same one; `None` otherwise.
+    """The version of the model that these workers serve, all the same one; `None` otherwise.
 
     Those that are draining take nothing new, and count for nothing.
     """
     states = [worker.models.get(model, {}) for worker in workers if not worker.draining]
-    found = {state.get("version") for state in states if state.get("state") == "ready"}
+    found = {state.get("version") for state in states if state.get("state") in SERVING}
     return found.pop() if len(found) == 1 else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from captioner import queries
 from captioner.errors import CaptionerError
 from captioner.services import Services
+from models import SERVING
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def _worker(services: Services) -> str | None:
             states = [w.models[settings.model] for w in staying if settings.model in w.models]
     except CaptionerError:
         return "Unknown, as the database does not answer."
-    if any(state["state"] == "ready" for state in states):
+    if any(state["state"] in SERVING for state in states):
         return None
     if not states:
         return f"No worker serves the model {settings.model!r}. Start one: captioner worker."

@@ -22,6 +22,12 @@ class Models(BaseSettings):
         description='More models, as JSON: {"name": "folder or hub id"}, or "vllm:URL" for one '
         "that a vLLM server runs.",
     )
+    model_capacity: int = Field(
+        0, ge=0, description="Models loaded at once in a worker, the others on demand. 0: all."
+    )
+    model_turn_s: float = Field(
+        30, gt=0, description="Seconds that a loaded model goes on while another waits for a place."
+    )
     model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     engine: str = Field(

@@ -17,9 +17,10 @@ from models.webhook import (
     WebhookEndpoint,
     WebhookKind,
 )
-from models.worker import Worker
+from models.worker import SERVING, Worker
 
 __all__ = [
+    "SERVING",
     "Base",
     "Blob",
     "CacheTally",

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, UtcDateTime
 
+SERVING = ("ready", "on demand")
+"""States of a model in which a worker can be asked for captions."""
+
 
 class Worker(Base):
     """One life of one worker process. A row whose heartbeat is old belongs to a dead process."""
@@ -22,8 +25,8 @@ class Worker(Base):
     pid: Mapped[int] = mapped_column(default=0, server_default="0")
     device: Mapped[str] = mapped_column(String(64))
     models: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """Model name to `{"state": "ready" | "loading" | "failed", "detail": …, "version": …}`, the
-    last two text or null. Captions of one version are equal."""
+    """Model name to `{"state": …, "detail": …, "version": …}`: "ready", "on demand", "loading",
+    "failed" or "not loaded", and two that are text or null. Captions of one version are equal."""
     draining: Mapped[bool] = mapped_column(default=False, server_default=false())
     """It takes no new images, and ends once those that it holds are through."""
     held: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -8,10 +8,12 @@ No database session is open while an image is worked on. Each result is stored a
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from uuid import UUID
 
 from captioner.errors import CaptionerError
 from captioner.work import Claim, Outcome
+from worker.engines.house import Resident
 from worker.flow import Flow, Parts
 from worker.room import BATCHES, Room
 from worker.settling import Settling, patiently
@@ -42,7 +44,7 @@ class Pipeline:
         nothing was taken because this worker is leaving.
         """
         with self._rooms[model].taking(limit):
-            self._work(lambda: take(self._parts, model, limit=limit))
+            self._work(model, lambda: take(self._parts, model, limit=limit))
 
     @property
     def crowded(self) -> bool:
@@ -51,7 +53,7 @@ class Pipeline:
 
     def run_beside(self, model: str, *, limit: int) -> None:
         """As `run`, at once, however much is in hand."""
-        self._work(lambda: take(self._parts, model, limit=limit))
+        self._work(model, lambda: take(self._parts, model, limit=limit))
 
     def run_again(self, job_id: UUID, positions: Sequence[int], *, model: str) -> None:
         """As `run`, for these images, which lost an attempt.
@@ -61,22 +63,26 @@ class Pipeline:
         """
         with self.one_by_one:
             named = (job_id, positions)
-            self._work(lambda: take(self._parts, model, limit=len(positions), again=named))
+            self._work(model, lambda: take(self._parts, model, limit=len(positions), again=named))
 
-    def _work(self, claim: Callable[[], list[Claim]]) -> None:
-        claims = patiently(claim)
-        if claims:
-            with self._parts.held.holding(claims):
-                self._caption(claims)
+    def _work(self, model: str, claim: Callable[[], list[Claim]]) -> None:
+        # The engine first: images that nobody works on yet are still anyone's.
+        with ExitStack() as stack:
+            found: Resident | CaptionerError
+            try:
+                found = stack.enter_context(self._parts.house.using(model))
+            except CaptionerError as error:
+                found = error
+            claims = patiently(claim)
+            if claims:
+                stack.enter_context(self._parts.held.holding(claims))
+                self._caption(model, found, claims)
 
-    def _caption(self, claims: list[Claim]) -> None:
-        try:
-            resident = self._parts.house.get(claims[0].model)
-        except CaptionerError as error:
-            self._settle([Outcome(claim, error=error) for claim in claims])
+    def _caption(self, model: str, found: Resident | CaptionerError, claims: list[Claim]) -> None:
+        if isinstance(found, CaptionerError):
+            self._settle([Outcome(claim, error=found) for claim in claims])
             return
-        flow = Flow(self._parts, resident, claims)
-        model = claims[0].model
+        flow = Flow(self._parts, found, claims)
         with self._parts.pace.working(model):
             while landed := flow.advance():
                 self._settle(landed)

@@ -37,7 +37,8 @@ def test_a_folder_is_run_by_the_engine_of_its_config(kind: str, tmp_path: Path) 
     folder = standins.MAKERS[kind](tmp_path / "model")
     house = EngineHouse(settings(folder))
     try:
-        assert isinstance(house.get("mine").engine, ENGINES[kind])
+        with house.using("mine") as resident:
+            assert isinstance(resident.engine, ENGINES[kind])
     finally:
         house.close()
 
@@ -45,7 +46,8 @@ def test_a_folder_is_run_by_the_engine_of_its_config(kind: str, tmp_path: Path) 
 def test_a_folder_with_a_blip_is_run_as_one() -> None:
     house = EngineHouse(settings(SCENES_FOLDER))
     try:
-        assert isinstance(house.get("mine").engine, FastBlipEngine)
+        with house.using("mine") as resident:
+            assert isinstance(resident.engine, FastBlipEngine)
     finally:
         house.close()
 
@@ -53,8 +55,9 @@ def test_a_folder_with_a_blip_is_run_as_one() -> None:
 def test_a_network_that_none_can_run_is_refused_with_those_that_can(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     house = EngineHouse(settings(tmp_path))
-    with pytest.raises(ModelUnavailable, match=r"'llama'.*blip-2, gemma3, internvl"):
-        house.get("mine")
+    refused = pytest.raises(ModelUnavailable, match=r"'llama'.*blip-2, gemma3, internvl")
+    with refused, house.using("mine"):
+        pass
 
 
 def test_a_folder_of_a_chat_model_takes_a_chat_models_options(tmp_path: Path) -> None:

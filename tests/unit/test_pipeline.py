@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -48,10 +49,11 @@ class House:
         self.batcher: Batcher = Batcher(self._run, max_batch=8)
         self.version = "v1"
 
-    def get(self, model: str) -> "House":
+    @contextmanager
+    def using(self, model: str) -> Iterator["House"]:
         if self.refusal is not None:
             raise self.refusal
-        return self
+        yield self
 
     def _run(self, group: object, pictures: list) -> list[Caption]:
         self.batches.append(len(pictures))

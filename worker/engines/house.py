@@ -1,9 +1,15 @@
-"""The engines of this process: each loaded once, with a batcher of its own."""
+"""The engines of this process: each loaded once, with a batcher of its own.
 
+Where not all models may be loaded at once, `places` says whose turn it is.
+"""
+
+import gc
 import logging
+import sys
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +19,7 @@ from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
+from worker.engines.places import Places
 from worker.engines.protocol import Answer, Engine, EngineGone, Pixels
 from worker.engines.version import version
 
@@ -20,6 +27,8 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 30.0
 """How long a failed load is remembered before it is tried again."""
+ON_DEMAND = "on demand"
+"""The state of a model that has made room, or was not asked for yet, and is loaded when it is."""
 
 
 class Halted(Protocol):
@@ -50,6 +59,14 @@ class Resident:
     """What its captions depend on: see `worker.engines.version`."""
 
 
+@dataclass(frozen=True)
+class Residency:
+    """How often a model was loaded, and how often it made room for another."""
+
+    loads: int
+    evictions: int
+
+
 @dataclass
 class _Room:
     model: str
@@ -57,6 +74,9 @@ class _Room:
     resident: Resident | None = None
     state: str = "not loaded"
     detail: str | None = None
+    version: str | None = None
+    loads: int = 0
+    evictions: int = 0
     failure: ModelUnavailable | None = None
     failed_at: float = 0.0
     failing_since: float | None = None
@@ -70,28 +90,38 @@ class _Room:
 class EngineHouse:
     """Loads engines on first use, once, whoever asks at the same time. Thread-safe.
 
+    At most `CAPTIONER_MODEL_CAPACITY` of them are there at once; the others are `on demand`.
     Raises `ModelUnavailable` at once when the device asked for is not there.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._makers = _makers(settings)
-        self._rooms = {name: _Room(name, threading.Lock()) for name in settings.served_models}
+        self._rooms = {name: _Room(name, threading.Lock()) for name in self._in_order()}
+        capacity = settings.model_capacity
+        self._capacity = capacity if capacity < len(self._rooms) else 0
+        self._places = Places(self._capacity, turn_s=settings.model_turn_s, empty=self._evict)
+        for room in list(self._rooms.values())[self._capacity or None :]:
+            room.state = ON_DEMAND
         self._closed = False
 
-    def get(self, model: str) -> Resident:
-        """The engine of a model, loaded if need be.
+    @contextmanager
+    def using(self, model: str) -> Iterator[Resident]:
+        """The engine of a model, loaded if need be. It stays until the block ends, at least.
 
-        Raises `ModelUnavailable` with the cause; for a while after a failure, without trying again.
-        Raises `ShuttingDown` once the house is closed.
+        Where others have all places, waits for one. Raises `ModelUnavailable` with the cause; for a
+        while after a failure, without trying again. Raises `ShuttingDown` once the house is closed.
         """
         room = self._rooms.get(model)
         if room is None:
             raise ModelUnavailable(f"This worker does not serve the model {model!r}.")
-        with room.lock:
-            if self._closed:
-                raise ShuttingDown("This worker is draining.")
-            return room.resident or self._load(room)
+        _raise_lately(room)
+        with self._places.using(model):
+            with room.lock:
+                if self._closed:
+                    raise ShuttingDown("This worker is draining.")
+                resident = room.resident or self._load(room)
+            yield resident
 
     def waits_for(self, model: str) -> bool:
         """Whether the model's last load failed, and a later one may do better.
@@ -102,6 +132,8 @@ class EngineHouse:
         room = self._rooms.get(model)
         if room is None or room.failure is None or room.failing_since is None:
             return False
+        if self._capacity and not _failed_lately(room):
+            return False  # nobody else will try
         patient = time.monotonic() - room.failing_since < self._settings.retry_s
         return room.failure.retryable and patient
 
@@ -116,47 +148,80 @@ class EngineHouse:
             name: {
                 "state": room.state,
                 "detail": room.detail,
-                "version": room.resident.version if room.resident else None,
+                "version": room.version,
             }
             for name, room in self._rooms.items()
         }
 
+    def residency(self) -> dict[str, Residency]:
+        """Model to how often it came and went, since the process began."""
+        return {name: Residency(r.loads, r.evictions) for name, r in self._rooms.items()}
+
     def longest_run_s(self) -> float:
         """How long the batch has run that is running longest; 0 when none is."""
-        rooms = self._rooms.values()
-        return max((r.resident.batcher.running_s for r in rooms if r.resident), default=0.0)
+        residents = [room.resident for room in self._rooms.values()]
+        return max((each.batcher.running_s for each in residents if each), default=0.0)
 
     def load_all(self) -> None:
-        """Load every model that is missing, the default first. Failures are kept, not raised."""
-        first = self._settings.model
-        for model in sorted(self._rooms, key=lambda name: name != first):
+        """Load the models that are missing, the default first, as long as there are places.
+
+        Failures are kept, not raised.
+        """
+        for number, (model, room) in enumerate(self._rooms.items()):
+            # The others are tried again when they are asked for, and it may be for that.
+            default_failed = number == 0 and room.failure is not None
+            if room.resident or not (self._places.has_room() or default_failed):
+                continue
             try:
-                self.get(model)
+                with self.using(model):
+                    pass
             except (ModelUnavailable, ShuttingDown) as error:
                 log.debug("%s", error.detail)
 
     def close(self) -> None:
         """Let each batcher finish the batch that runs, and refuse the rest with `ShuttingDown`."""
         self._closed = True
+        self._places.close()
         residents = [room.resident for room in self._rooms.values() if room.resident is not None]
         for resident in residents:
             resident.batcher.close_soon()
         for resident in residents:
             resident.batcher.close()
 
+    def _in_order(self) -> list[str]:
+        first = self._settings.model
+        return sorted(self._settings.served_models, key=lambda name: name != first)
+
+    def _evict(self, model: str) -> None:
+        """Free the memory of a model that nobody uses."""
+        room = self._rooms[model]
+        with room.lock:
+            resident, room.resident = room.resident, None
+            if resident is None:
+                return
+            room.state, room.evictions = ON_DEMAND, room.evictions + 1
+        resident.batcher.close()
+        del resident
+        _free_memory()
+        log.info(
+            "The model made room for another.", extra={"action": "model_evicted", "model": model}
+        )
+
     def _load(self, room: _Room) -> Resident:
-        if room.failure is not None and time.monotonic() - room.failed_at < RETRY_S:
-            raise type(room.failure)(room.failure.detail)
+        _raise_lately(room)
         room.state, started = "loading", time.monotonic()
         try:
             resident = room.resident = self._resident(room)
         except Exception as error:
             named = error if isinstance(error, ModelUnavailable) else _named(room.model, error)
             room.fail(named)
+            self._places.give_up(room.model)
             log.error("The model was not loaded: %s", named.detail, extra={"model": room.model})
             raise named from error
-        room.state, room.detail = "ready", None
+        room.state, room.detail, room.version = "ready", None, resident.version
         room.failure = room.failing_since = None
+        room.loads += 1
+        self._places.begin(room.model)
         log.info(
             "The model is loaded and warm after %.1f s.",
             time.monotonic() - started,
@@ -190,6 +255,7 @@ class EngineHouse:
         with room.lock:
             resident, room.resident = room.resident, None
             room.fail(error)
+        self._places.give_up(room.model)
         log.warning("The engine is gone: %s", error.detail, extra={"model": room.model})
         if resident is not None:
             resident.batcher.close_soon()
@@ -207,6 +273,23 @@ def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[A
     )
     by_wish = dict(zip(map(id, wanted), answers, strict=True))
     return [by_wish.get(id(wish)) for wish in wishes]
+
+
+def _failed_lately(room: _Room) -> bool:
+    return room.failure is not None and time.monotonic() - room.failed_at < RETRY_S
+
+
+def _raise_lately(room: _Room) -> None:
+    failure = room.failure
+    if failure is not None and _failed_lately(room):
+        raise type(failure)(failure.detail)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _makers(settings: Settings) -> dict[str, Maker]:
