@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from captioner import census, forecast, queries, tallies
+from captioner import census, figures, forecast, queries, tallies, work_metrics
 from captioner.census import Foreseen
 from captioner.database import Database
 from captioner.settings import Settings
@@ -68,6 +68,7 @@ def _families(session: Session, settings: Settings) -> Iterator[Metric]:
     yield _workers(workers)
     yield from _accuracy(census.foreseen(session))
     yield _lookups(tallies.total(session))
+    yield from work_metrics.families(figures.total(session), served, other=OTHER)
 
 
 def _images(found: Iterable[tuple[str, str, int]], served: Sequence[str]) -> Gauge:

@@ -6,6 +6,7 @@ Neural networks are called *engines* and live in `worker/engines`.
 from models.base import Base
 from models.blob import Blob
 from models.deleted import DeletedJob
+from models.figure import Figure
 from models.idempotency import IdempotencyKey
 from models.job import Job, JobImage
 from models.states import CancelCause, DeletionReason, ImageState, JobState, Priority
@@ -28,6 +29,7 @@ __all__ = [
     "DeletedJob",
     "DeletionReason",
     "DeliveryState",
+    "Figure",
     "IdempotencyKey",
     "ImageState",
     "Job",

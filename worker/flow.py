@@ -29,6 +29,7 @@ from worker.decode_pool import DecodePool
 from worker.engines.house import EngineHouse, Resident, Wish
 from worker.engines.protocol import Answer
 from worker.leases import Halt, HeldClaims
+from worker.meters import Meters
 from worker.pace import Pace
 from worker.sharing import Sharing
 
@@ -49,6 +50,7 @@ class Parts:
     draining: threading.Event
     worker: str
     pace: Pace = field(default_factory=Pace)
+    meters: Meters = field(default_factory=Meters)
     sharing: Sharing = field(default_factory=Sharing)
     cache: Cache = OFF
 

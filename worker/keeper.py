@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import jobs
+from captioner import figures, jobs
 from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
@@ -19,6 +19,7 @@ from captioner.settings import Settings
 from models import Worker
 from worker.engines.house import EngineHouse
 from worker.leases import HeldClaims
+from worker.meters import Meters
 from worker.pace import Pace
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Registration:
         held: HeldClaims,
         draining: threading.Event,
         pace: Pace,
+        meters: Meters,
         name: str,
     ) -> None:
         self._id: UUID = uuid7()
@@ -83,12 +85,14 @@ class Registration:
         self._held = held
         self._draining = draining
         self._pace = pace
+        self._meters = meters
         self._name = name
         self._one_at_a_time = threading.Lock()
 
     def beat(self) -> None:
-        """Give a sign of life, say how the models are, and renew the leases that are held."""
-        with self._one_at_a_time, self._database.write() as session:
+        """Give a sign of life, say how the models are and what was done, and renew the leases."""
+        told = self._meters.told()
+        with self._one_at_a_time, told as sums, self._database.write() as session:
             held = self._held.all()
             row = session.get(Worker, self._id) or self._enter(session)
             row.device = self._house.device
@@ -98,6 +102,7 @@ class Registration:
             row.pace = self._pace.measured()
             row.heartbeat_at = now()
             jobs.renew(session, held, lease_s=self._settings.lease_s)
+            figures.add(session, sums)
 
     def _enter(self, session: Session) -> Worker:
         session.execute(delete(Worker).where(Worker.heartbeat_at < now_plus(-FORGOTTEN_S)))
@@ -113,7 +118,8 @@ class Registration:
 
     def end(self) -> None:
         """Leave: the row goes, so that nobody counts on this process."""
-        with self._database.write() as session:
+        with self._meters.told() as sums, self._database.write() as session:
             row = session.get(Worker, self._id)
             if row is not None:
                 session.delete(row)
+            figures.add(session, sums)

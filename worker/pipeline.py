@@ -86,6 +86,7 @@ class Pipeline:
         with self._parts.pace.working(model):
             while landed := flow.advance():
                 self._settle(landed)
+                self._parts.meters.landed(model, landed)
                 self._parts.pace.done(model, sum(map(_was_worked_on, landed)))
 
 

@@ -47,6 +47,7 @@ class Runtime:
         from worker.keeper import Keeper, Registration
         from worker.leases import HeldClaims
         from worker.mailroom import Mailroom
+        from worker.meters import Meters
         from worker.overtaking import Overtaking
         from worker.pace import Pace
         from worker.pipeline import Pipeline
@@ -57,7 +58,8 @@ class Runtime:
         self._database = Database(settings.database, answer_s=ANSWER_S)
         draining = threading.Event()
         held, herald, pace = HeldClaims(), Herald(connect(settings.redis_url)), Pace()
-        self.house: EngineHouse = EngineHouse(settings)
+        meters = Meters()
+        self.house: EngineHouse = EngineHouse(settings, meters)
         self._decoders = DecodePool(
             limits=ImageLimits.from_settings(settings),
             processes=settings.decode_processes,
@@ -74,7 +76,7 @@ class Runtime:
         self._held, self._herald = held, herald
         self._halting = Halting(self._database, held, herald)
         self._registration = Registration(
-            settings, self._database, self.house, held, draining, pace, name
+            settings, self._database, self.house, held, draining, pace, meters, name
         )
         self.mailroom: Mailroom = Mailroom(
             self._database,
@@ -101,6 +103,7 @@ class Runtime:
             draining=draining,
             worker=name,
             pace=pace,
+            meters=meters,
             sharing=Sharing(on=cache.on),
             cache=cache,
         )

@@ -1,7 +1,6 @@
 """Real engines in fewer places than there are models: loaded on demand, and their memory freed."""
 
 import gc
-import json
 import threading
 import time
 import weakref
@@ -16,6 +15,7 @@ from captioner.settings import Settings
 from tests import standins
 from worker.engines.house import EngineHouse, Wish
 from worker.leases import Halt
+from worker.meters import Meters
 
 MESSAGES, EACH = 12, 4
 
@@ -31,7 +31,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         _env_file=None,
         model="shapes",
         models=tuple(sources),
-        model_sources=json.loads(json.dumps(sources)),
+        model_sources=sources,
         model_capacity=1,
         model_turn_s=5,
         max_new_tokens=4,
@@ -41,8 +41,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[EngineHouse]:
-    made = EngineHouse(settings)
+def meters() -> Meters:
+    return Meters()
+
+
+@pytest.fixture
+def house(settings: Settings, meters: Meters) -> Iterator[EngineHouse]:
+    made = EngineHouse(settings, meters)
     yield made
     made.close()
 
@@ -74,7 +79,7 @@ def test_a_model_that_made_room_is_freed_and_its_version_is_known_still(house) -
         assert again.version == version
 
 
-def test_messages_of_two_models_in_turns_load_each_of_them_once_or_twice(house) -> None:
+def test_messages_of_two_models_in_turns_load_each_of_them_once_or_twice(house, meters) -> None:
     took: list[float] = []
     words: list[str] = []
 
@@ -98,9 +103,13 @@ def test_messages_of_two_models_in_turns_load_each_of_them_once_or_twice(house) 
         thread.start()
     for thread in threads:
         thread.join(120)
-    loads = {name: figures.loads for name, figures in house.residency().items()}
-    evictions = sum(figures.evictions for figures in house.residency().values())
+    with meters.told() as sums:
+        loads, evictions, images = (
+            sum(sums.get((name, model), 0) for model in ("shapes", "chat"))
+            for name in ("loads", "evictions", "images")
+        )
     print(f"loads: {loads}, evictions: {evictions}, the longest wait: {max(took):.1f} s")
     assert words.count("shapes") == words.count("chat") == MESSAGES * EACH
-    assert 2 <= sum(loads.values()) <= 4
-    assert evictions == sum(loads.values()) - 1
+    assert images == len(words)
+    assert 2 <= loads <= 4
+    assert evictions == loads - 1

@@ -23,6 +23,7 @@ from worker.engines.device import Placement
 from worker.engines.generation import Dice, rows_per_picture, seeds
 from worker.engines.loading import from_source
 from worker.engines.protocol import Caption, Engine, Pixels, Stopped, ranked
+from worker.engines.stages import stage
 from worker.engines.weights import Weights
 
 
@@ -104,7 +105,8 @@ class FastBlipEngine:
         if (options.num_beams or 1) > 1:
             return self._slow.caption(pictures, options, stopped=stopped)
         each = rows_per_picture(options)
-        writer = self._network.look(self._pixel_values(pictures))
+        with stage("encode"):
+            writer = self._network.look(self._pixel_values(pictures))
         if each > 1:
             writer.keep(torch.arange(len(pictures)).repeat_interleave(each))
         longest = options.max_new_tokens or self._slow.max_new_tokens

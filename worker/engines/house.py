@@ -20,8 +20,10 @@ from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
 from worker.engines.places import Places
-from worker.engines.protocol import Answer, Engine, EngineGone, Pixels
+from worker.engines.protocol import Answer, Caption, Engine, EngineGone, Pixels
+from worker.engines.stages import measured
 from worker.engines.version import version
+from worker.meters import Meters
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +61,6 @@ class Resident:
     """What its captions depend on: see `worker.engines.version`."""
 
 
-@dataclass(frozen=True)
-class Residency:
-    """How often a model was loaded, and how often it made room for another."""
-
-    loads: int
-    evictions: int
-
-
 @dataclass
 class _Room:
     model: str
@@ -75,8 +69,6 @@ class _Room:
     state: str = "not loaded"
     detail: str | None = None
     version: str | None = None
-    loads: int = 0
-    evictions: int = 0
     failure: ModelUnavailable | None = None
     failed_at: float = 0.0
     failing_since: float | None = None
@@ -94,8 +86,9 @@ class EngineHouse:
     Raises `ModelUnavailable` at once when the device asked for is not there.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, meters: Meters | None = None) -> None:
         self._settings = settings
+        self._meters = meters or Meters()
         self._makers = _makers(settings)
         self._rooms = {name: _Room(name, threading.Lock()) for name in self._in_order()}
         capacity = settings.model_capacity
@@ -153,10 +146,6 @@ class EngineHouse:
             for name, room in self._rooms.items()
         }
 
-    def residency(self) -> dict[str, Residency]:
-        """Model to how often it came and went, since the process began."""
-        return {name: Residency(r.loads, r.evictions) for name, r in self._rooms.items()}
-
     def longest_run_s(self) -> float:
         """How long the batch has run that is running longest; 0 when none is."""
         residents = [room.resident for room in self._rooms.values()]
@@ -199,8 +188,9 @@ class EngineHouse:
             resident, room.resident = room.resident, None
             if resident is None:
                 return
-            room.state, room.evictions = ON_DEMAND, room.evictions + 1
+            room.state = ON_DEMAND
         resident.batcher.close()
+        self._meters.went(model)
         del resident
         _free_memory()
         log.info(
@@ -220,7 +210,7 @@ class EngineHouse:
             raise named from error
         room.state, room.detail, room.version = "ready", None, resident.version
         room.failure = room.failing_since = None
-        room.loads += 1
+        self._meters.came(room.model)
         self._places.begin(room.model)
         log.info(
             "The model is loaded and warm after %.1f s.",
@@ -235,10 +225,14 @@ class EngineHouse:
         engine = maker.make(entry)
 
         def run(group: Hashable, wishes: list[Wish]) -> list[Answer]:
-            answers = captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
+            with measured() as seconds:
+                answers = captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
             gone = [answer for answer in answers if isinstance(answer, EngineGone)]
             if gone:
                 self._vacate(room, gone[0])
+            self._meters.ran(
+                room.model, images=len(answers), tokens=_tokens(answers), seconds=seconds
+            )
             return answers
 
         batcher = Batcher(
@@ -273,6 +267,13 @@ def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[A
     )
     by_wish = dict(zip(map(id, wanted), answers, strict=True))
     return [by_wish.get(id(wish)) for wish in wishes]
+
+
+def _tokens(answers: Sequence[Answer]) -> int:
+    """All that were generated, but for those of captions that were cut short."""
+    made = [answer for answer in answers if isinstance(answer, Caption)]
+    every = [each for best in made for each in (best, *best.others)]
+    return sum(len(each.tokens) for each in every)
 
 
 def _failed_lately(room: _Room) -> bool:

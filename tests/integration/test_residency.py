@@ -1,0 +1,102 @@
+"""Two models and place for one, through the whole service: everything is served, in groups."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from captioner.catalog import SCENES_FOLDER
+from tests import processes
+from tests.integration.alone import stack as stack
+from tests.integration.calls import FINAL, files
+from tests.pictures import png, sure
+from tests.stacks import Stack
+
+JOBS, EACH = 10, 3
+MODELS = ("scenes", "mine")
+
+
+@pytest.fixture(scope="module")
+def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    environment = {
+        **stack.environment,
+        "CAPTIONER_MODELS": ",".join(MODELS),
+        "CAPTIONER_MODEL_SOURCES": f'{{"mine": "{SCENES_FOLDER}"}}',
+        "CAPTIONER_MODEL_CAPACITY": "1",
+        "CAPTIONER_MODEL_TURN_S": "5",
+        "CAPTIONER_HEARTBEAT_S": "0.5",
+        "CAPTIONER_CACHE_TTL_S": "600",
+    }
+    folder: Path = tmp_path_factory.mktemp("service")
+    with processes.service(environment, folder) as address:
+        yield address
+
+
+def states(base: str) -> dict[str, str]:
+    (worker,) = httpx.get(f"{base}/workers").json()
+    return {name: model["state"] for name, model in worker["models"].items()}
+
+
+def counted(base: str, metric: str) -> float:
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(httpx.get(f"{base}/metrics").text)
+        for sample in family.samples
+        if sample.name == f"captioner_{metric}"
+    )
+
+
+def test_jobs_for_two_models_in_turns_all_get_their_captions_after_few_loads(base) -> None:
+    assert states(base) == {"scenes": "ready", "mine": "on demand"}
+    scenes = sure(2 * JOBS * EACH, seed=52)
+    sent = []
+    for n in range(2 * JOBS):
+        mine = scenes[n * EACH : (n + 1) * EACH]
+        posted = httpx.post(
+            f"{base}/captionImage",
+            files=files(*map(png, mine)),
+            data={"model": MODELS[n % 2]},
+            timeout=60,
+        )
+        assert posted.status_code == 202, posted.text
+        sent.append((base + posted.headers["Location"], [scene.caption for scene in mine]))
+    ready = []
+    for url, captions in sent:
+        processes.until(
+            lambda url=url: httpx.get(url).json()["status"] in FINAL,
+            what="end of the job",
+            timeout_s=120,
+        )
+        job = httpx.get(url).json()
+        assert (job["status"], job["result"]) == ("succeeded", captions)
+        ready.append(httpx.get(f"{base}/readyz").status_code)
+    assert set(ready) == {200}
+    images = len(sent) * EACH
+    processes.until(lambda: counted(base, "batch_images_sum") == images, what="counted batches")
+    loads, evictions = counted(base, "model_loads_total"), counted(base, "model_evictions_total")
+    print(f"{len(sent)} jobs in turns: {loads:.0f} loads, {evictions:.0f} evictions")
+    assert loads == evictions + 1 <= len(sent) / 2
+    assert counted(base, "tokens_total") > images
+    assert counted(base, "stage_seconds_total") > 0
+
+
+def test_captions_of_a_model_that_is_not_there_are_remembered(base) -> None:
+    picture = png(sure(1, seed=53)[0])
+
+    def captioned(model: str) -> dict:
+        answer = httpx.post(
+            f"{base}/captionImageBlocking", files=files(picture), data={"model": model}, timeout=60
+        )
+        assert answer.status_code == 200, answer.text
+        return httpx.get(base + answer.json()["urls"]["self"]).json()["images"][0]
+
+    first = captioned("mine")
+    assert (first["cached"], captioned("scenes")["cached"]) == (False, False)
+    processes.until(
+        lambda: states(base) == {"scenes": "ready", "mine": "on demand"}, what="change of models"
+    )
+    again = captioned("mine")
+    assert (again["cached"], again["caption"]) == (True, first["caption"])
+    assert states(base)["mine"] == "on demand"
