@@ -26,8 +26,9 @@ from captioner.wakeups import Herald
 from captioner.work import Claim, Outcome, Timings
 from worker.batching import Done
 from worker.decode_pool import DecodePool
-from worker.engines.house import EngineHouse, Resident, Wish
+from worker.engines.house import EngineHouse, Resident
 from worker.engines.protocol import Answer
+from worker.engines.wishes import Wish
 from worker.leases import Halt, HeldClaims
 from worker.meters import Meters
 from worker.pace import Pace

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from worker.batching import Batcher, Done
-from worker.engines.house import Halted, Wish
 from worker.engines.protocol import Answer
+from worker.engines.wishes import Halted, Wish
 
 Batches = Batcher[Wish, Answer]
 

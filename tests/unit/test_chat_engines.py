@@ -13,8 +13,8 @@ from tests.unit.asking import COUNT, Listening, from_token, in_batches
 from tests.unit.chatting import MODULES, PICTURES, PLAIN, TOKENS, Case, load
 from worker.batching import Batcher
 from worker.engines.chat import ChatEngine
-from worker.engines.house import Wish, captions
 from worker.engines.prompts import ANSWER_TOKENS, SYSTEM
+from worker.engines.wishes import Wish, captions
 
 BEAMS = Options(max_new_tokens=TOKENS, num_beams=3, num_captions=2)
 DRAWN = Options(max_new_tokens=TOKENS, temperature=0.3, seed=5, num_captions=2)

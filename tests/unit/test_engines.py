@@ -20,6 +20,7 @@ from scripts.scenes import draw
 from tests.pictures import scenes
 from worker.engines import blip_reference
 from worker.engines.device import Placement, native, place
+from worker.engines.loading import warm_up
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
 COUNT = 200
@@ -195,3 +196,26 @@ def test_grey_pixels_are_captioned_without_a_fault(engine) -> None:
     height, width = engine.image_size
     (answer,) = engine.caption([np.full((height, width, 3), 128, np.uint8)])
     assert isinstance(answer.text, str)
+
+
+class Sized:
+    """Notes the sizes of its batches, and has memory for four pictures."""
+
+    image_size = (8, 8)
+    out_of_memory = (MemoryError,)
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def caption(self, pictures, *_: object) -> list:
+        self.sizes.append(len(pictures))
+        if len(pictures) > 4:
+            raise MemoryError
+        return [None] * len(pictures)
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [1]), (4, [1, 4]), (16, [1, 16])])
+def test_an_engine_is_warm_for_single_pictures_and_full_batches(batch, sizes) -> None:
+    engine = Sized()
+    warm_up(engine, batch=batch)
+    assert engine.sizes == sizes

@@ -20,8 +20,8 @@ from tests.processes import until
 from tests.unit.test_pipeline import Bench
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
-from worker.engines.house import Wish, captions
 from worker.engines.protocol import Caption, Stopped
+from worker.engines.wishes import Wish, captions
 from worker.halting import Halting
 from worker.pipeline import Pipeline
 

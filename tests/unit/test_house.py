@@ -7,8 +7,9 @@ from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
 from tests.vllm_server import MODEL, serving
 from worker.engines import house, kinds
-from worker.engines.house import EngineHouse, Wish
+from worker.engines.house import EngineHouse
 from worker.engines.protocol import EngineGone
+from worker.engines.wishes import Wish
 
 
 class Maker:
@@ -65,18 +66,20 @@ def test_an_engine_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) ->
     with serving() as server:
         sources = {"gemma": server.source}
         made = EngineHouse(Settings(model="gemma", models=("gemma",), model_sources=sources))
-        first = made.get("gemma")
+        with made.using("gemma") as first:
+            pass
     wish = Wish(np.full((8, 8, 3), 128, np.uint8), Never())
     done = first.batcher.submit(wish).result(30)
     assert isinstance(done.result, EngineGone)
     assert made.waits_for("gemma")
     assert made.states()["gemma"]["state"] == "failed"
-    with pytest.raises(ModelNotReady):  # it is not asked again and again
-        made.get("gemma")
+    with pytest.raises(ModelNotReady), made.using("gemma"):  # it is not asked again and again
+        pass
     monkeypatch.setattr(house, "RETRY_S", 0.0)
     with serving(server.port) as server:
         server.cards = [{"id": MODEL, "root": "/srv/models/newer"}]
-        second = made.get("gemma")
+        with made.using("gemma") as second:
+            pass
         assert second.version != first.version
         assert second.batcher.submit(wish).result(30).result.text == "A grey picture, 8 by 8."
         assert not made.waits_for("gemma")

@@ -13,7 +13,8 @@ import pytest
 from captioner.catalog import SCENES_FOLDER
 from captioner.settings import Settings
 from tests import standins
-from worker.engines.house import EngineHouse, Wish
+from worker.engines.house import EngineHouse
+from worker.engines.wishes import Wish
 from worker.leases import Halt
 from worker.meters import Meters
 

@@ -14,8 +14,8 @@ from tests.processes import until
 from tests.unit.test_pipeline import Bench as Line
 from worker.batching import Batcher, Done
 from worker.decode_pool import DecodePool
-from worker.engines.house import Wish
 from worker.engines.protocol import Caption
+from worker.engines.wishes import Wish
 from worker.sharing import Sharing
 
 WAIT_S = 10

@@ -87,7 +87,8 @@ def test_a_worker_of_such_models_loads_no_torch() -> None:
             "settings = Settings(model='gemma', models=('gemma',), model_sources=sources)\n"
             "house = EngineHouse(settings)\n"
             "import worker.pipeline, worker.runtime\n"
-            "print(house.get('gemma').version)\n"
+            "with house.using('gemma') as resident:\n"
+            "    print(resident.version)\n"
             "house.close()\n"
             "assert 'torch' not in sys.modules\n"
         )

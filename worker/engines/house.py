@@ -8,10 +8,9 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from captioner import catalog
 from captioner.errors import ModelUnavailable, ShuttingDown
@@ -20,9 +19,10 @@ from captioner.settings import Settings
 from worker.batching import Batcher
 from worker.engines.kinds import KINDS, Maker
 from worker.engines.places import Places
-from worker.engines.protocol import Answer, Caption, Engine, EngineGone, Pixels
+from worker.engines.protocol import Answer, Engine, EngineGone
 from worker.engines.stages import measured
 from worker.engines.version import version
+from worker.engines.wishes import Wish, captions, tokens
 from worker.meters import Meters
 
 log = logging.getLogger(__name__)
@@ -31,21 +31,6 @@ RETRY_S = 30.0
 """How long a failed load is remembered before it is tried again."""
 ON_DEMAND = "on demand"
 """The state of a model that has made room, or was not asked for yet, and is loaded when it is."""
-
-
-class Halted(Protocol):
-    """What says that work on a picture is in vain."""
-
-    def done(self) -> bool:
-        """Whether it is. It stays so."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A picture to caption, unless `halt` is done before it has its caption."""
-
-    pixels: Pixels
-    halt: Halted
 
 
 @dataclass(frozen=True)
@@ -231,7 +216,7 @@ class EngineHouse:
             if gone:
                 self._vacate(room, gone[0])
             self._meters.ran(
-                room.model, images=len(answers), tokens=_tokens(answers), seconds=seconds
+                room.model, images=len(answers), tokens=tokens(answers), seconds=seconds
             )
             return answers
 
@@ -253,27 +238,6 @@ class EngineHouse:
         log.warning("The engine is gone: %s", error.detail, extra={"model": room.model})
         if resident is not None:
             resident.batcher.close_soon()
-
-
-def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Answer]:
-    """What the engine answers to those that are not halted; `None` for those that are."""
-    wanted = [wish for wish in wishes if not wish.halt.done()]
-    if not wanted:
-        return [None] * len(wishes)
-    answers = engine.caption(
-        [wish.pixels for wish in wanted],
-        options,
-        stopped=lambda: [wish.halt.done() for wish in wanted],
-    )
-    by_wish = dict(zip(map(id, wanted), answers, strict=True))
-    return [by_wish.get(id(wish)) for wish in wishes]
-
-
-def _tokens(answers: Sequence[Answer]) -> int:
-    """All that were generated, but for those of captions that were cut short."""
-    made = [answer for answer in answers if isinstance(answer, Caption)]
-    every = [each for best in made for each in (best, *best.others)]
-    return sum(len(each.tokens) for each in every)
 
 
 def _failed_lately(room: _Room) -> bool:

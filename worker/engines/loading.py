@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +10,7 @@ import numpy as np
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.utils.logging import disable_progress_bar
 
-from captioner.catalog import ModelEntry
+from captioner.catalog import ModelEntry, batch_of
 from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
 from worker.engines.device import Placement, place
@@ -49,7 +50,7 @@ class WeightsMaker:
             placement=self._placement,
             max_new_tokens=self._settings.max_new_tokens,
         )
-        warm_up(engine)
+        warm_up(engine, batch=batch_of(entry, self._settings, device=self.device))
         return engine
 
 
@@ -97,11 +98,18 @@ def type_of(folder: Path) -> str:
     return str(config["model_type"]) if "model_type" in config else "nameless"
 
 
-def warm_up(engine: Engine) -> None:
-    """Caption one grey picture, so that the first real one does not pay for set-up."""
+def warm_up(engine: Engine, *, batch: int = 1) -> None:
+    """Caption one grey picture, and a batch of them, so that no real one pays for set-up.
+
+    Networks are set up anew for each size of batch. What memory a full one lacks, the batcher will
+    find out.
+    """
     height, width = engine.image_size
     grey = np.full((height, width, 3), 128, dtype=np.uint8)
     engine.caption([grey])
+    if batch > 1:
+        with suppress(*engine.out_of_memory):
+            engine.caption([grey] * batch)
 
 
 def _cause(source: str, error: Exception) -> str:
