@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness docs constraints
+.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness bench-litserve bench-memory bench-gpu docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,15 @@ bench-queue: venv ## What the queue costs: the whole service around an engine th
 
 bench-fairness: venv ## Single pictures beside a job of thousands, with engines of three kinds.
 	$(BIN)/python -m benchmarks fairness
+
+bench-litserve: venv ## The same load on LitServe, and on ours, in one run.
+	$(BIN)/python -m benchmarks litserve
+
+bench-memory: venv ## What the processes hold over 10,000 pictures.
+	$(BIN)/python -m benchmarks memory
+
+bench-gpu: ## BLIP-base on a GPU, with a Python that has torch, transformers, numpy and pillow.
+	$(or $(GPU_PYTHON),python3) -m benchmarks gpu
 
 docs: venv ## Build the documentation into site/; a warning fails the build.
 	$(BIN)/python -m scripts.docs_settings

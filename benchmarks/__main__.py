@@ -1,26 +1,26 @@
-"""`make bench`, or `python -m benchmarks NAME`: run every benchmark, or one."""
+"""`make bench`, or `python -m benchmarks NAME [--short]`: run every benchmark, or one.
+
+`--short` runs each line once, and keeps no result.
+"""
 
 import sys
+from importlib import import_module
 
-from benchmarks import chat_prefix, engine, fairness, queue, service
-
-BENCHMARKS = {
-    "service": service.main,
-    "engine": engine.main,
-    "queue": queue.main,
-    "chat-prefix": chat_prefix.main,
-    "fairness": fairness.main,
-}
+ALL = ("service", "engine", "queue", "fairness", "chat-prefix", "litserve", "memory")
+BY_NAME = (*ALL, "gpu")
+"""`gpu` needs a GPU, and only torch, transformers, numpy and pillow: nothing is imported before."""
+KNOW_SHORT = ("litserve", "memory", "gpu")
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(BENCHMARKS)
-    unknown = sorted(set(names) - set(BENCHMARKS))
+    short = "--short" in sys.argv
+    names = [name for name in sys.argv[1:] if not name.startswith("-")]
+    unknown = sorted(set(names) - set(BY_NAME))
     if unknown:
-        print(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
+        print(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(BY_NAME)}")
         return 2
-    for name in names:
-        BENCHMARKS[name]()
+    for name in names or (KNOW_SHORT if short else ALL):
+        import_module(f"benchmarks.{name.replace('-', '_')}").main()
     return 0
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
+from transformers import BlipImageProcessorPil
 
+from benchmarks import noise
 from benchmarks.report import heading, keep
 from captioner.images import fit
 from captioner.options import Options
@@ -50,13 +51,6 @@ class Runner:
     name: str
     batch: int
     run: Callable[[list[Image.Image]], object]
-
-
-def network() -> Any:
-    """BLIP-base's architecture with seeded weights."""
-    torch.manual_seed(0)
-    config = BlipConfig(text_config={"num_attention_heads": 12})
-    return BlipForConditionalGeneration(config).eval()
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -134,7 +128,7 @@ def stages(net: Network) -> tuple[float, float]:
 
 def main() -> None:
     """Measure, print and keep."""
-    model = network()
+    model = noise.network()
     processor = BlipImageProcessorPil()
     slow = BlipEngine(
         model, Numbers(), processor, placement=CPU, revision="noise", max_new_tokens=TOKENS

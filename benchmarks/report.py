@@ -4,8 +4,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,9 +27,9 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def heading(title: str, settings: dict[str, object]) -> str:
-    """The lines that stand above the figures."""
-    libraries = " ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "celery"))
+def heading(title: str, settings: dict[str, object], *, more: Sequence[str] = ("celery",)) -> str:
+    """The lines that stand above the figures. `more` libraries are named where they are there."""
+    libraries = " ".join(filter(None, map(_installed, ("torch", "transformers", *more))))
     command = f"python -m benchmarks {' '.join(sys.argv[1:])}".strip()
     return "\n".join(
         [
@@ -44,8 +45,17 @@ def heading(title: str, settings: dict[str, object]) -> str:
     )
 
 
+def _installed(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return ""
+
+
 def keep(name: str, text: str) -> None:
-    """Print a result and keep it in `benchmarks/results`."""
+    """Print a result and keep it in `benchmarks/results`; a short run is only printed."""
     print(text)
+    if "--short" in sys.argv:
+        return
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.txt").write_text(text + "\n")

@@ -74,7 +74,12 @@ def answers(url: str, status: int = 200) -> bool:
 
 @contextmanager
 def service(
-    environment: Mapping[str, str], folder: Path, *, workers: int = 1, ready: bool = True
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    workers: int = 1,
+    ready: bool = True,
+    timeout_s: float = 60,
 ) -> Iterator[str]:
     """API and workers as processes. Yields the address, once a caption can be had."""
     port = free_port()
@@ -86,7 +91,8 @@ def service(
         until(lambda: answers(f"{base}/healthz"), what=f"API (see {api_log})")
         with _workers(workers, env, worker_log):
             if ready:
-                until(lambda: answers(f"{base}/readyz"), what=f"ready worker (see {worker_log})")
+                what = f"ready worker (see {worker_log})"
+                until(lambda: answers(f"{base}/readyz"), what=what, timeout_s=timeout_s)
             yield base
 
 
