@@ -9,7 +9,7 @@ caches anew for each token. In float32 the answers are the same, token by token.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -59,7 +59,11 @@ class Memory(nn.Module):
 
     def forward(self, patches: Tensor) -> list[Tensor]:
         """(B, N, D) -> 2L of (B, heads, N, d): key and value of the first layer, of the next, …"""
-        return [_heads(projection(patches), self.heads) for projection in self.projections]
+        return list(self.each(patches))
+
+    def each(self, patches: Tensor) -> Iterator[Tensor]:
+        """The same, one after the other."""
+        return (_heads(projection(patches), self.heads) for projection in self.projections)
 
 
 Recall = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -98,22 +102,39 @@ class Step(nn.Module):
         # (T, P + T): no token sees those after it. Always there, also for one token that sees all:
         # OpenVINO 2026.4 reads a mask that it was not given once there are 16 keys or more.
         seen = torch.arange(before + tokens.shape[1], device=tokens.device) <= places[:, None]
-        hidden = self.norm(self.words(tokens) + self.positions(places))
         grown: list[Tensor] = []
+
+        def longer(number: int, new: Tensor) -> Tensor:
+            grown.append(torch.cat((past[number], new), dim=2))
+            return grown[-1]
+
+        return self.decode(tokens, places, seen, longer, memory), grown
+
+    def decode(
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        seen: Tensor,
+        past_with: Callable[[int, Tensor], Tensor],
+        memory: Sequence[Tensor],
+    ) -> Tensor:
+        """Logits after the last of (B, T) tokens at (T,) places, wherever the past is kept.
+
+        `past_with` is given the number of one of its 2L tensors and the (B, heads, T, d) that are
+        new in it, and answers with all (B, heads, K, d), of which (T, K) `seen` says what counts.
+        """
+        hidden = self.norm(self.words(tokens) + self.positions(places))
         for number, layer in enumerate(self.layers):
             own = layer.attention
             new = [_heads(p(hidden), _count(own.self)) for p in (own.self.key, own.self.value)]
-            keys, values = (
-                torch.cat((past[2 * number + n], new[n]), dim=2) for n in range(2)
-            )  # (B, heads, P + T, d)
-            grown += [keys, values]
+            keys, values = (past_with(2 * number + n, new[n]) for n in range(2))
             hidden = _mix(own, hidden, keys, values, mask=seen)
             cross, remembered = layer.crossattention, memory[2 * number : 2 * number + 2]
             recalled = self.recall(_queries(cross.self, hidden), remembered[0], remembered[1])
             hidden = cross.output(recalled, hidden)
             hidden = layer.output(layer.intermediate(hidden), hidden)
         logits: Tensor = self.head(hidden[:, -1])
-        return logits, grown
+        return logits
 
 
 def _mix(attention: Any, hidden: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor) -> Tensor:

@@ -1,0 +1,106 @@
+"""BLIP with everything at fixed addresses, as on a GPU, answers as the slow engine does.
+
+Here it runs on a CPU: the same code, without graphs.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from captioner.catalog import SCENES_FOLDER
+from captioner.images import fit
+from captioner.options import PLAIN, Options
+from scripts.scenes import draw
+from tests.pictures import scenes
+from worker.engines import blip_reference
+from worker.engines.blip import FastBlipEngine, levels
+from worker.engines.blip_cuda import AT_ONCE, ROWS, StaticNetwork
+from worker.engines.device import Placement
+
+CPU = Placement(torch.device("cpu"), torch.float32, "a test")
+MANY = AT_ONCE + 30
+"""More than go through the tower together, and than there is room for at first."""
+
+
+@pytest.fixture(scope="module")
+def slow() -> blip_reference.BlipEngine:
+    return blip_reference.load(
+        str(SCENES_FOLDER), revision="main", placement=CPU, max_new_tokens=20
+    )
+
+
+@pytest.fixture
+def network(slow) -> StaticNetwork:
+    known = torch.from_numpy(levels(slow.processor))
+    return StaticNetwork(slow.model, levels=known, device=CPU.device, dtype=CPU.dtype)
+
+
+@pytest.fixture
+def static(slow, network) -> FastBlipEngine:
+    return FastBlipEngine(slow, network)
+
+
+@pytest.fixture(scope="module")
+def pixels(slow) -> list[np.ndarray]:
+    drawn = (draw(scene, width=160, height=120) for scene in scenes(MANY, seed=8))
+    return [fit(picture, slow.image_size) for picture in drawn]
+
+
+def tokens(engine, pixels: list, options: Options = PLAIN) -> list[tuple]:
+    return [
+        (answer.tokens, *(other.tokens for other in answer.others))
+        for answer in engine.caption(pixels, options)
+    ]
+
+
+@pytest.fixture(scope="module")
+def right(slow, pixels) -> list[tuple]:
+    return tokens(slow, pixels)
+
+
+def test_batches_of_changing_sizes_equal_the_reference_token_for_token(
+    static, pixels, right
+) -> None:
+    for size in (1, 3, ROWS + 1, 5, MANY, 2):
+        assert tokens(static, pixels[:size]) == right[:size]
+        assert tokens(static, pixels[-size:]) == right[-size:]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(prompt="a"),
+        Options(prompt="a picture of"),
+        Options(max_new_tokens=3),
+        Options(min_new_tokens=70, max_new_tokens=100),  # more than there is room for at first
+        Options(temperature=1.5, seed=4),
+        Options(temperature=1.5, seed=4, num_captions=3),  # rows that have no picture of their own
+    ],
+    ids=repr,
+)
+def test_every_option_does_what_it_does_in_the_reference(static, slow, pixels, options) -> None:
+    some = pixels[:ROWS]
+    assert tokens(static, some, options) == tokens(slow, some, options)
+    assert tokens(static, some) == tokens(slow, some)  # nor does it change what comes after
+
+
+def test_what_is_not_finite_stays_with_its_batch(static, network, pixels, right) -> None:
+    tokens(static, pixels[:4])
+    with torch.inference_mode():
+        for each in (*network.caches.past, *network.caches.memory):
+            each.fill_(torch.nan)
+    assert tokens(static, pixels[:4]) == right[:4]
+
+
+def test_a_writer_ends_when_another_batch_is_looked_at(network, pixels) -> None:
+    first = network.look_at(pixels[:2])
+    network.look_at(pixels[2:4])
+    with pytest.raises(RuntimeError, match="another batch"):
+        first.step(torch.zeros(2, 1, dtype=torch.long))
+
+
+def test_room_that_was_refused_is_asked_for_again(static, network, pixels, right) -> None:
+    tokens(static, pixels[:2])
+    with pytest.raises((RuntimeError, MemoryError)):
+        network.make_room(2**50)
+    assert tokens(static, pixels[:2]) == right[:2]
