@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness bench-litserve bench-memory bench-gpu docs constraints
+.PHONY: help venv demo test test-gpu test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness bench-litserve bench-memory bench-gpu docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: venv ## Caption the example pictures through the whole service.
 
 test: venv ## Run the unit, integration and end-to-end tests; a skipped test fails the run.
 	$(PYTEST) $(SIDE_BY_SIDE)
+
+test-gpu: ## Run the tests that need a GPU, with a Python that has torch, transformers and pytest.
+	$(or $(GPU_PYTHON),python3) -m pytest tests/gpu
 
 test-services: venv ## Run the integration tests on the Postgres, Redis and RabbitMQ that you name.
 	@: $${CAPTIONER_TEST_POSTGRES_URL:?} $${CAPTIONER_TEST_REDIS_URL:?} $${CAPTIONER_TEST_AMQP_URL:?}

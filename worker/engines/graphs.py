@@ -1,5 +1,6 @@
 """CUDA graphs and pinned copies, and nothing of either where there is no GPU."""
 
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -7,6 +8,8 @@ import torch
 from torch import Tensor
 
 Made = TypeVar("Made")
+RECORDING = threading.Lock()
+"""A process may record one graph at a time."""
 WARM_UPS = 2
 """Runs before the recording: libraries choose their kernels in the first."""
 
@@ -28,7 +31,8 @@ class Graphs:
         if self._device.type != "cuda":
             return run()
         if key not in self._recorded:
-            self._recorded[key] = self._record(run)
+            with RECORDING:
+                self._recorded[key] = self._record(run)
         graph, made = self._recorded[key]
         graph.replay()
         found: Made = made
