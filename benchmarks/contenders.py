@@ -9,7 +9,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,13 @@ class Contender:
                 self.signal(signal.SIGSTOP)
 
 
+def idle(servers: Sequence[Contender], seconds: float = 5) -> float:
+    """Share of a processor that they use when nobody asks anything of them."""
+    before = sum(sum(server.cpu_s().values()) for server in servers)
+    time.sleep(seconds)
+    return (sum(sum(server.cpu_s().values()) for server in servers) - before) / seconds
+
+
 def used_s(process: psutil.Process) -> float:
     """Processor seconds of a process; 0 when it has gone."""
     with suppress(psutil.NoSuchProcess):
@@ -83,9 +91,9 @@ def litserve(
     more = [engine, weights, port, settings["CAPTIONER_MAX_BATCH"], str(timeout_s)]
     command = [sys.executable, "-P", "-m", "benchmarks.litserve_server", *more]
     env = {**settings, "PYTHONPATH": str(processes.ROOT)}
-    with processes.running(command, env, log=folder / f"litserve-{engine}.log") as process:
+    with processes.running(command, env, log=folder / f"litserve-{port}.log") as process:
         server = Contender(
-            f"LitServe, {'our engine' if engine == 'ours' else engine}",
+            f"LitServe, {engine}, {settings['CAPTIONER_DTYPE']}",
             f"127.0.0.1:{port}",
             "/predict",
             lambda data: json.dumps({"image": base64.b64encode(data).decode()}).encode(),
@@ -104,11 +112,10 @@ def litserve(
 
 
 @contextmanager
-def ours(
-    weights: str, settings: Mapping[str, str], folder: Path, *, name: str = "captioner"
-) -> Iterator[Contender]:
+def ours(weights: str, settings: Mapping[str, str], folder: Path) -> Iterator[Contender]:
     """API, one worker, SQLite and Valkey, as `captioner up` starts them."""
-    home = folder / name.replace(" ", "-")
+    name = ", ".join(["captioner", *filter(None, [settings.get("CAPTIONER_DTYPE")])])
+    home = folder / name.replace(", ", "-")
     home.mkdir()
     before = set(family(os.getpid()))
     with stacks.started("sqlite-valkey", home) as stack:

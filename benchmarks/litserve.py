@@ -128,64 +128,66 @@ def drawn(load: Load) -> Iterator[bytes]:
     return (png(scene, load.width, load.width * 3 // 4) for scene in scenes(count, seed=12))
 
 
-def table(load: Load, found: dict[str, Found], precision: str) -> list[str]:
-    """The rows of one load; ratios are of ours to each."""
-    mine = next(reversed(found.values()))
+def table(load: Load, found: dict[str, Found]) -> list[str]:
+    """The rows of one load, with ratios of each of ours to each of theirs."""
     lines = [
-        f"## {load.name} in {precision}: {load.clients} callers, batches of at most {load.batch}, "
+        f"## {load.name}: {load.clients} callers, batches of at most {load.batch}, "
         f"{load.rounds} rounds of {load.pictures}",
-        f"{'':24} {'images/s':>9} {'p50 ms':>8} {'p99 ms':>8}  processor ms per image",
+        f"{'':32} {'images/s':>9} {'p50 ms':>8} {'p99 ms':>8}  processor ms per image",
     ]
     for name, each in found.items():
         used = {part: seconds / len(each.waits_ms) * 1e3 for part, seconds in each.cpu_s.items()}
         lines.append(
-            f"{name:24} {each.per_second:>9.2f} {each.quantile_ms(0.5):>8.0f} "
+            f"{name:32} {each.per_second:>9.2f} {each.quantile_ms(0.5):>8.0f} "
             f"{each.quantile_ms(0.99):>8.0f}  "
             + ", ".join(f"{part} {cost:.1f}" for part, cost in used.items())
         )
     lines += [
-        f"ours against {name}: {mine.per_second / each.per_second:.2f} times the images/s, "
-        f"p50 {mine.quantile_ms(0.5) / each.quantile_ms(0.5):.2f} and "
-        f"p99 {mine.quantile_ms(0.99) / each.quantile_ms(0.99):.2f} times as long"
-        for name, each in found.items()
-        if each is not mine
+        f"{mine} against {its}: {found[mine].per_second / found[its].per_second:.2f} times the "
+        f"images/s, p50 {found[mine].quantile_ms(0.5) / found[its].quantile_ms(0.5):.2f} and "
+        f"p99 {found[mine].quantile_ms(0.99) / found[its].quantile_ms(0.99):.2f} times as long"
+        for mine in found
+        for its in found
+        if mine.startswith("captioner") and its.startswith("LitServe")
     ]
-    same = statistics.mean(
-        len({*captions}) == 1
-        for captions in zip(*(each.captions for each in found.values()), strict=True)
-    )
-    return [*lines, f"captions that are the same from all: {same:.1%}", ""]
+    exact = [each.captions for name, each in found.items() if name.endswith("float32")]
+    same = statistics.mean(len({*captions}) == 1 for captions in zip(*exact, strict=True))
+    return [*lines, f"captions that are the same from all in float32: {same:.1%}", ""]
 
 
-def compared(weights: str, loads: Sequence[Load], precision: str) -> list[str]:
-    """The lines of one model in one number format of ours."""
+def compared(weights: str, loads: Sequence[Load], formats: Sequence[str]) -> list[str]:
+    """The lines of one model. `formats` are ours; theirs is float32, as they show it."""
     settings = {
         "CAPTIONER_MAX_BATCH": str(loads[0].batch),
-        "CAPTIONER_DTYPE": precision,
+        "CAPTIONER_DTYPE": "float32",
         "CAPTIONER_DEVICE": "cpu",
     }
-    engines = ("generate", "ours")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        servers = [
-            stack.enter_context(
-                contenders.litserve(engine, weights, settings, folder, timeout_s=TIMEOUT_S)
-            )
-            for engine in engines
-        ]
-        servers.append(stack.enter_context(contenders.ours(weights, settings, folder)))
-        return [line for load in loads for line in table(load, measured(servers, load), precision)]
+
+        def litserve(engine: str, chosen: dict[str, str]) -> Contender:
+            server = contenders.litserve(engine, weights, chosen, folder, timeout_s=TIMEOUT_S)
+            return stack.enter_context(server)
+
+        servers = [litserve("generate", settings)]
+        for each in formats:
+            chosen = settings | {"CAPTIONER_DTYPE": each}
+            servers.append(litserve("ours", chosen))
+            servers.append(stack.enter_context(contenders.ours(weights, chosen, folder)))
+        idle = contenders.idle([server for server in servers if not server.polls])
+        lines = [f"ours, without work, use {idle:.1%} of a processor", ""]
+        return [*lines, *(line for load in loads for line in table(load, measured(servers, load)))]
 
 
 def main() -> None:
     """Measure, print and keep."""
-    short = "--short" in sys.argv
-    lines = compared(str(SCENES_FOLDER), [SHORT] if short else [SCENES, ALONE], "float32")
-    if not short:
+    if "--short" in sys.argv:
+        lines = compared(str(SCENES_FOLDER), [SHORT], ["float32"])
+    else:
+        lines = compared(str(SCENES_FOLDER), [SCENES, ALONE], ["float32"])
         with tempfile.TemporaryDirectory() as name:
             weights = str(noise.save(Path(name)))
-            lines += compared(weights, [BASE], "float32")
-            lines += compared(weights, [BASE], "bfloat16")
+            lines += compared(weights, [BASE], ["float32", "bfloat16"])
     settings: dict[str, object] = {
         "batch_timeout_s": TIMEOUT_S, "api_processes": 2, "database": "sqlite", "broker": "valkey"
     }  # fmt: skip

@@ -26,9 +26,9 @@ def run(name: str, *options: str) -> str:
 
 def test_litserve_and_ours_answer_the_same_load_with_the_same_captions() -> None:
     said = run("litserve")
-    for server in ("LitServe, generate", "LitServe, our engine", "captioner"):
-        assert f"\n{server} " in said
-    assert "captions that are the same from all: 100.0%" in said
+    for server in ("LitServe, generate", "LitServe, ours", "captioner"):
+        assert f"\n{server}, float32 " in said
+    assert "captions that are the same from all in float32: 100.0%" in said
 
 
 def test_the_model_is_loaded_once_and_what_each_part_holds_is_told() -> None:
