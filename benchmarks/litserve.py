@@ -41,13 +41,15 @@ class Load:
     rounds: int
     pictures: int
     """In each round."""
+    warm: int
+    """Before the clock runs, in each round."""
     width: int = 320
 
 
-SCENES = Load("scenes", batch=16, clients=32, rounds=3, pictures=640)
-ALONE = Load("scenes", batch=16, clients=1, rounds=3, pictures=60)
-BASE = Load("BLIP-base", batch=8, clients=16, rounds=2, pictures=32, width=640)
-SHORT = Load("scenes", batch=4, clients=4, rounds=1, pictures=8)
+SCENES = Load("scenes", batch=16, clients=32, rounds=3, pictures=480, warm=64)
+ALONE = Load("scenes", batch=16, clients=1, rounds=3, pictures=60, warm=8)
+BASE = Load("BLIP-base", batch=8, clients=16, rounds=2, pictures=24, warm=8, width=640)
+SHORT = Load("scenes", batch=4, clients=4, rounds=1, pictures=8, warm=8)
 
 
 @dataclass
@@ -100,13 +102,13 @@ def drive(server: Contender, pictures: Sequence[bytes], clients: int) -> tuple[l
 def measured(servers: Sequence[Contender], load: Load) -> dict[str, Found]:
     """Each server in turn, round after round; each round with pictures of its own."""
     every = iter(drawn(load))
-    warm = list(islice(every, 2 * load.batch))
+    warm = list(islice(every, load.warm))
     found = {server.name: Found() for server in servers}
-    for number in range(load.rounds):
+    for _ in range(load.rounds):
         pictures = list(islice(every, load.pictures))
         for server in servers:
             with server.turn():
-                drive(server, warm[: len(warm) if number == 0 else load.batch], load.clients)
+                drive(server, warm, load.clients)
                 one(server, pictures, load, found[server.name])
     return found
 
@@ -124,7 +126,7 @@ def one(server: Contender, pictures: Sequence[bytes], load: Load, found: Found) 
 
 def drawn(load: Load) -> Iterator[bytes]:
     """Pictures, no two of them the same."""
-    count = 2 * load.batch + load.rounds * load.pictures
+    count = load.warm + load.rounds * load.pictures
     return (png(scene, load.width, load.width * 3 // 4) for scene in scenes(count, seed=12))
 
 
