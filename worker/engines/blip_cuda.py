@@ -25,7 +25,7 @@ from torch import Tensor
 from worker.engines.blip_caches import LENGTHS, Caches, fitting
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Writer
-from worker.engines.graphs import Graphs, Sender
+from worker.engines.graphs import Graphs, Recorder, Sender
 
 ROWS = 16
 """For which there is room, and a graph, from the beginning. More is made when it is needed."""
@@ -43,7 +43,13 @@ class StaticNetwork:
     """
 
     def __init__(
-        self, model: Any, *, levels: Tensor, device: torch.device, dtype: torch.dtype
+        self,
+        model: Any,
+        *,
+        levels: Tensor,
+        device: torch.device,
+        dtype: torch.dtype,
+        graphs: Recorder | None = None,
     ) -> None:
         self._vision = Vision(model.vision_model)
         self._memory = Memory(model.text_decoder)
@@ -52,7 +58,7 @@ class StaticNetwork:
         self._levels = levels.T.to(device, dtype).flatten()  # (3 * 256,)
         self._offsets = torch.arange(0, 3 * 256, 256, device=device).view(3, 1, 1)
         self._device, self._dtype = device, dtype
-        self._graphs, self._sender = Graphs(device), Sender(device)
+        self._graphs, self._sender = graphs or Graphs(device), Sender(device)
         self.caches: Caches | None = None
         """Of the batch that was looked at last; there is room from the first one on."""
         self._turn = 0

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,16 @@ RECORDING = threading.Lock()
 """A process may record one graph at a time."""
 WARM_UPS = 2
 """Runs before the recording: libraries choose their kernels in the first."""
+
+
+class Recorder(Protocol):
+    """Runs what always works on the same tensors, as `Graphs` does."""
+
+    def run(self, key: Hashable, run: Callable[[], Made]) -> Made:
+        """What `run` makes. The key stands for it from the first time on."""
+
+    def forget(self) -> None:
+        """All of them: their tensors are to go."""
 
 
 class Graphs:
@@ -46,7 +56,7 @@ class Graphs:
     def _record(self, run: Callable[[], Made]) -> tuple[torch.cuda.CUDAGraph, Made]:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        here, beside = torch.cuda.current_stream(), _stream(self._device)
+        here, beside = torch.cuda.current_stream(self._device), _stream(self._device)
         beside.wait_stream(here)
         with torch.cuda.stream(beside):
             for _ in range(WARM_UPS):
@@ -54,8 +64,11 @@ class Graphs:
         here.wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
         # Others may go on with their work, on streams of their own, while this is recorded.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=beside, capture_error_mode="thread_local"
+        ):
             made = run()
+        here.wait_stream(beside)
         return graph, made
 
 
@@ -63,6 +76,7 @@ class Sender:
     """Brings pictures to the device while it computes, through memory that does not move."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._stream = _stream(device) if device.type == "cuda" else None
         self._sent: Any = torch.cuda.Event() if self._stream else None  # type: ignore[no-untyped-call]
 
@@ -83,7 +97,7 @@ class Sender:
         if self._stream is None or self._sent is None:
             pixels[:count].copy_(staging[:count])
             return
-        here = torch.cuda.current_stream()
+        here = torch.cuda.current_stream(self._device)
         if first:
             self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):
