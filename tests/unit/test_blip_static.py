@@ -115,12 +115,15 @@ def test_every_option_does_what_it_does_in_the_reference(static, slow, pixels, o
     assert tokens(static, some) == tokens(slow, some)  # nor does it change what comes after
 
 
-def test_what_is_not_finite_stays_with_its_batch(static, network, pixels, right) -> None:
+@pytest.mark.parametrize(
+    "options", [PLAIN, Options(temperature=1.5, seed=4, num_captions=3)], ids=repr
+)
+def test_what_is_not_finite_stays_with_its_batch(static, network, slow, pixels, options) -> None:
     tokens(static, pixels[:4])
     with torch.inference_mode():
         for each in (*network.caches.past, *network.caches.memory):
             each.fill_(torch.nan)
-    assert tokens(static, pixels[:4]) == right[:4]
+    assert tokens(static, pixels[:4], options) == tokens(slow, pixels[:4], options)
 
 
 def test_a_writer_ends_when_another_batch_is_looked_at(network, pixels) -> None:

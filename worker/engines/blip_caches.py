@@ -43,13 +43,10 @@ class Caches:
         self.staging = torch.zeros(size, dtype=torch.uint8, pin_memory=on_gpu)
         self.pixels = torch.zeros(size, dtype=torch.uint8, device=device)
 
-    def keep(self, index: Tensor, before: int) -> None:
-        """Bring these rows to the front, with `before` tokens of each."""
-        count = len(index)
-        for each in self.memory:
-            each[:count] = each[index]
-        for each in self.past:
-            each[:count, :, :before] = each[index, :, :before]
+    def keep(self, index: Tensor) -> None:
+        """Bring these rows to the front."""
+        for each in (*self.memory, *self.past):
+            each[: len(index)] = each[index]
 
     def take(self, old: "Caches", rows: int) -> None:
         """What another has in its first rows."""

@@ -136,13 +136,13 @@ class StaticNetwork:
         return self._step.decode(tokens, places, seen, past_with, memory).float()
 
     @torch.inference_mode()
-    def keep(self, turn: int, before: int, index: Tensor, *, rows: int) -> None:
-        """Go on with these of the rows alone; `before` tokens of each are written."""
+    def keep(self, turn: int, index: Tensor, *, rows: int) -> None:
+        """Go on with these of the rows alone."""
         caches = self._of(turn)
         index = index.to(self._device)
         if len(index) > caches.rows:
             caches = self.make_room(len(index), keep=rows)
-        caches.keep(index, before)
+        caches.keep(index)
 
     def _of(self, turn: int) -> Caches:
         if turn != self._turn or self.caches is None:
@@ -184,7 +184,7 @@ class _StaticWriter:
         return logits
 
     def keep(self, rows: Tensor) -> None:
-        self._network.keep(self._turn, self._before, rows, rows=self._rows)
+        self._network.keep(self._turn, rows, rows=self._rows)
         self._rows = len(rows)
 
 
