@@ -3,6 +3,8 @@
 A failure to reach it comes out as `DatabaseUnavailable`, so that callers tell it from a bug.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,8 @@ from captioner.turns import Turns
 ANSWER_S = 4.0
 """How long a caller who is waiting lets Postgres be silent. Work in the background has longer."""
 BUSY_TIMEOUT_S = 10
+LOOK_MS = 2
+"""How long SQLite looks for the end of another's write before we look again, until that time."""
 POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
 WRITERS = 4
 """Transactions of one process that write at once: more of them only wait for each other's locks,
@@ -169,5 +173,28 @@ def _sqlite_connected(connection: Any, _record: Any) -> None:
 
 def _sqlite_begin(connection: Any) -> None:
     # A write that starts as a read cannot wait its turn in SQLite: it must say so at once.
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(options.get("captioner_begin", "BEGIN IMMEDIATE"))
+    begin = connection.get_execution_options().get("captioner_begin", "BEGIN IMMEDIATE")
+    if begin == "BEGIN":
+        connection.exec_driver_sql(begin)
+        return
+    # SQLite's own wait for another writer grows to a tenth of a second between two looks, in which
+    # the database is idle: ours does not grow.
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOK_MS}")
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    cursor = connection.connection.cursor()
+    try:
+        while not _begun(cursor, begin):
+            if time.monotonic() > deadline:
+                connection.exec_driver_sql(begin)  # for its error, as SQLAlchemy names it
+                break
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+        cursor.close()
+
+
+def _begun(cursor: Any, begin: str) -> bool:
+    try:
+        cursor.execute(begin)
+    except sqlite3.OperationalError:
+        return False
+    return True

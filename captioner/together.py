@@ -1,14 +1,12 @@
 """Group commit: what many threads want to write at the same time goes into one transaction.
 
-Whoever comes first writes for all who came until then; those who come meanwhile are written next,
-by one of them, a short rest after the write before. So a lone write is as quick as ever, and many
-are few transactions.
+A thread of its own writes whatever came while it wrote before, a short rest after the write before.
+So a lone write is as quick as ever, and many are few transactions.
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from captioner.errors import DatabaseUnavailable
@@ -23,14 +21,6 @@ REST_S = 0.01
 ENOUGH = 16
 
 
-@dataclass(eq=False)
-class _Entry(Generic[Item, Answer]):
-    item: Item
-    done: bool = False
-    answer: Answer | None = None
-    error: BaseException | None = None
-
-
 class Together(Generic[Item, Answer]):
     """Calls `write` with the items of many callers, one call at a time. Thread-safe.
 
@@ -39,55 +29,53 @@ class Together(Generic[Item, Answer]):
     none, and all of them are told.
     """
 
-    def __init__(self, write: Callable[[list[Item]], Sequence[Answer]]) -> None:
+    def __init__(self, write: Callable[[list[Item]], Sequence[Answer]], *, name: str) -> None:
         self._write = write
-        self._waiting: list[_Entry[Item, Answer]] = []
-        self._busy = False
-        self._rested_at = 0.0
+        self._name = name
+        self._waiting: list[tuple[Item, Future[Answer]]] = []
         self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: Item) -> "Future[Answer]":
+        """Have it written; returns at once. The future raises what its write raised."""
+        future: Future[Answer] = Future()
+        with self._changed:
+            self._start()
+            self._waiting.append((item, future))
+            if len(self._waiting) in (1, ENOUGH):
+                self._changed.notify()
+        return future
 
     def __call__(self, item: Item) -> Answer:
-        """The answer to this item. Raises what its write raised."""
-        entry: _Entry[Item, Answer] = _Entry(item)
-        with self._changed:
-            self._waiting.append(entry)
-            if self._busy and len(self._waiting) == ENOUGH:
-                self._changed.notify_all()
-        while not entry.done:
-            self._lead_or_wait(entry)
-        if entry.error is not None:
-            raise entry.error
-        return entry.answer  # type: ignore[return-value] # it is there, as there was no error
+        """The answer to this item, once it is written."""
+        return self.put(item).result()
 
-    def _lead_or_wait(self, entry: _Entry[Item, Answer]) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: entry.done or not self._busy)
-            if entry.done:
-                return
-            self._busy = True
-            rest_s = self._rested_at - time.monotonic()
-            self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=max(rest_s, 0))
-            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        try:
-            self._attempt(batch)
-        finally:
+    def _start(self) -> None:
+        # in the process that writes, not in the one it was forked from
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
             with self._changed:
-                self._busy = False
-                self._rested_at = time.monotonic() + REST_S
-                for each in batch:
-                    each.done = True
-                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            self._attempt(batch)
+            del batch  # a picture's caption is not kept while nothing comes
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=REST_S)
 
-    def _attempt(self, batch: list[_Entry[Item, Answer]]) -> None:
+    def _attempt(self, batch: "list[tuple[Item, Future[Answer]]]") -> None:
         try:
-            answers = self._write([entry.item for entry in batch])
+            answers = self._write([item for item, _ in batch])
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable):
-                for entry in batch:
-                    entry.error = error
+                for _, future in batch:
+                    future.set_exception(error)
             else:
-                for entry in batch:
-                    self._attempt([entry])
+                for each in batch:
+                    self._attempt([each])
             return
-        for entry, answer in zip(batch, answers, strict=True):
-            entry.answer = answer
+        for (_, future), answer in zip(batch, answers, strict=True):
+            future.set_result(answer)

@@ -104,7 +104,7 @@ class Fetching:
             except DatabaseUnavailable:  # the lease will run out
                 raise
             except CaptionerError as error:
-                self._settle([Outcome(claim, error=error)])
+                self._settle([Outcome(claim, error=error)]).result()
 
     def _picture(self, claim: Claim) -> Kept:
         limit = self._parts.settings.max_image_bytes
@@ -141,7 +141,7 @@ class Fetching:
         tries = claim.fetch_failures + 1
         if tries >= self._parts.settings.url_attempts:
             given_up = UrlFetchFailed(f"{error.detail} It was tried {tries} times.")
-            self._settle([Outcome(claim, error=given_up)])
+            self._settle([Outcome(claim, error=given_up)]).result()
             return
         wait_s = min(FIRST_PAUSE_S * 4**claim.fetch_failures, LONGEST_PAUSE_S)
         self._parts.herald.announce(patiently(lambda: self._hand_back(claim, wait_s)))

@@ -80,14 +80,16 @@ class Pipeline:
 
     def _caption(self, model: str, found: Resident | CaptionerError, claims: list[Claim]) -> None:
         if isinstance(found, CaptionerError):
-            self._settle([Outcome(claim, error=found) for claim in claims])
+            self._settle([Outcome(claim, error=found) for claim in claims]).result()
             return
-        flow = Flow(self._parts, found, claims)
+        flow, stored = Flow(self._parts, found, claims), []
         with self._parts.pace.working(model):
             while landed := flow.advance():
-                self._settle(landed)
+                stored.append(self._settle(landed))  # while the others go on
                 self._parts.meters.landed(model, landed)
                 self._parts.pace.done(model, sum(map(_was_worked_on, landed)))
+        for each in stored:
+            each.result()
 
 
 def _was_worked_on(outcome: Outcome) -> bool:

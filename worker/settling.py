@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 from uuid import UUID
 
@@ -21,34 +22,37 @@ Answer = TypeVar("Answer")
 
 
 class Settling:
-    """Stores outcomes. May be used by many threads at once."""
+    """Stores outcomes, those of many threads at once."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._finish: Together[list[Outcome], None] = Together(self._finish_all)
+        self._together: Together[list[Outcome], None] = Together(self._settle, name="settling")
 
-    def settle(self, outcomes: list[Outcome]) -> None:
-        """Store what is final; hand back what may work later.
+    def settle(self, outcomes: list[Outcome]) -> "Future[None]":
+        """Store what is final; hand back what may work later. Returns at once.
 
-        Raises `DatabaseUnavailable` when the database was away for long.
+        The future raises `DatabaseUnavailable` when the database was away for long.
         """
+        return self._together.put(outcomes)
+
+    def _settle(self, groups: list[list[Outcome]]) -> list[None]:
+        outcomes = [outcome for group in groups for outcome in group]
         held_back = [outcome for outcome in outcomes if _may_work_later(outcome)]
-        final = [outcome for outcome in outcomes if outcome not in held_back]
+        final = [outcome for outcome in outcomes if not _may_work_later(outcome)]
         if final:
             self._finish(final)
         if held_back:
             self._parts.herald.announce(patiently(lambda: self._release(held_back)))
         self._parts.held.drop([outcome.claim for outcome in outcomes])
+        return [None for _ in groups]
 
-    def _finish_all(self, groups: list[list[Outcome]]) -> list[None]:
-        """What many threads have to store, at once."""
-        parts, outcomes = self._parts, [outcome for group in groups for outcome in group]
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        parts = self._parts
         changed = patiently(lambda: self._store(outcomes))
         # Before the waiters wake: whoever then sends the picture again finds its caption.
         remembered = remember(parts.cache, outcomes)
         parts.herald.announce(changed)
         forget_deleted(parts.cache, parts.database, remembered)
-        return [None for _ in groups]
 
     def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
         with self._parts.database.write() as session:

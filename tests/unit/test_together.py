@@ -29,7 +29,7 @@ class Store:
 
 def run(store: Store, items: list[int]) -> list[object]:
     """The first alone, and the others while it is being written."""
-    together = Together(store.write)
+    together = Together(store.write, name="test")
 
     def one(item: int) -> object:
         try:
@@ -77,7 +77,7 @@ def test_a_caller_whose_write_failed_leaves_the_way_free() -> None:
             raise ValueError("zero")
         return items
 
-    together = Together(write)
+    together = Together(write, name="test")
     with pytest.raises(ValueError, match="zero"):
         together(0)
     assert together(1) == 1
