@@ -48,20 +48,26 @@ def admit(
     images: int,
     pace_s: float | None,
     queued: bool = False,
-) -> Unfinished:
-    """What there is before these. Raises `QueueFull` without room for so many of this caller.
+) -> None:
+    """Raise `QueueFull` when there is no room for so many images of this caller.
 
-    `pace_s`, measured seconds per image, says when there will be. `queued`: these images are in the
-    queue already, in this transaction.
+    `queued`: these images are in the queue already, in this transaction.
     """
     found = unfinished(session, caller)
     if queued:
         found = Unfinished(found.overall - images, found.of_caller - images)
+    check(found, settings, images=images, pace_s=pace_s)
+
+
+def check(found: Unfinished, settings: Settings, *, images: int, pace_s: float | None) -> None:
+    """Raise `QueueFull` when there is no room for so many more.
+
+    `pace_s`, measured seconds per image, says when there will be.
+    """
     if found.of_caller + images > settings.max_queued_per_caller:
         raise _full("You have", found.of_caller, settings.max_queued_per_caller, images, pace_s)
     if found.overall + images > settings.max_queued:
         raise _full("There are", found.overall, settings.max_queued, images, pace_s)
-    return found
 
 
 def _full(whose: str, queued: int, limit: int, images: int, pace_s: float | None) -> QueueFull:

@@ -1,7 +1,6 @@
 """What is to be expected of a job, as it is let in."""
 
-import threading
-import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,20 +9,14 @@ from sqlalchemy.orm import Session
 from captioner import admission, forecast, queries
 from captioner.admission import Unfinished
 from captioner.database import Database
+from captioner.errors import QueueFull
 from captioner.settings import Settings
+from captioner.together import Together
 from captioner.work import Picture
 from models import Priority
 
-SHARE = 0.05
-"""Part of its time that a process may spend on looking: what it saw stands for the rest."""
-LONGEST_S = 0.5
-"""How long it may stand, however long the look took."""
-NEAR = 0.1
-"""Part of a limit of the queue; where more is taken, each request is looked at by itself."""
-BUSY = 64
+BUSY = 16
 """Unfinished images that are a line: whoever comes now waits anyway."""
-MOST = 256
-"""Looks that are remembered."""
 
 
 @dataclass(frozen=True)
@@ -64,84 +57,77 @@ class Request:
     priority: Priority
 
 
-@dataclass
-class _Look:
-    """What was counted, and until when it stands; `added` since then."""
-
-    unfinished: Unfinished
-    ahead: int
-    until: float
-    added: int = 0
-
-
 class Lookout:
     """Lets jobs in. Thread-safe.
 
-    Counting costs a few statements, and more the longer the line is. So where there is one, a count
-    stands for the next requests of its kind, which are added to it, for a moment: `SHARE` says how
-    long. What workers run is asked each time.
+    Looking costs a few statements, and more the longer the line is. Requests that come while
+    somebody looks share the next look: it begins after they came, so it is as good as their own.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._looks: dict[Request, _Look] = {}
-        self._lock = threading.Lock()
+        self._together: Together[Request, Outlook | QueueFull] = Together(
+            self._look, name="lookout", rest_s=0
+        )
 
     def admit(self, request: Request) -> Outlook:
         """What is to be expected of it. Raises `QueueFull` when there is no room for it."""
+        found = self._together(request)
+        if isinstance(found, QueueFull):
+            raise found
+        return found
+
+    def _look(self, requests: list[Request]) -> list[Outlook | QueueFull]:
         with self._database.read() as session:
-            workers = queries.serving(session, heartbeat_s=self._settings.heartbeat_s)
-            pace_s = forecast.paces(workers).get(request.model)
-            unfinished, ahead = self._counted(session, request, pace_s)
+            look = _Look(session, self._settings)
+            return [look.admit(request) for request in requests]
+
+
+class _Look:
+    """What was found in one transaction, and how many images were let in since."""
+
+    def __init__(self, session: Session, settings: Settings) -> None:
+        self._session = session
+        self._settings = settings
+        self._workers = queries.serving(session, heartbeat_s=settings.heartbeat_s)
+        self._paces = forecast.paces(self._workers)
+        self._unfinished: dict[str, Unfinished] = {}
+        self._ahead: dict[Request, int] = {}
+        self._let_in: Counter[str] = Counter()
+
+    def admit(self, request: Request) -> Outlook | QueueFull:
+        """What is to be expected of it, after those that were let in before it."""
+        pace_s = self._paces.get(request.model)
+        found = self._found(request.caller)
+        try:
+            admission.check(found, self._settings, images=request.images, pace_s=pace_s)
+        except QueueFull as error:
+            return error
+        ahead = 0 if pace_s is None else self._before(request, pace_s)
+        self._let_in[request.caller] += request.images
         return Outlook(
             pace_s,
             None if pace_s is None else (ahead + request.images) * pace_s,
-            queries.version_served(workers, request.model),
-            unfinished,
+            queries.version_served(self._workers, request.model),
+            found,
         )
 
-    def _counted(
-        self, session: Session, request: Request, pace_s: float | None
-    ) -> tuple[Unfinished, int]:
-        began = time.monotonic()
-        with self._lock:
-            look = self._looks.get(request)
-            if look is not None and began < look.until and self._stands(look, request.images):
-                added, look.added = look.added, look.added + request.images
-                found = look.unfinished
-                more = Unfinished(found.overall + added, found.of_caller + added)
-                return more, look.ahead + added
-        unfinished, ahead = _count(session, self._settings, request, pace_s)
-        ended = time.monotonic()
-        until = ended + min((ended - began) / SHARE, LONGEST_S)
-        with self._lock:
-            if len(self._looks) >= MOST:
-                self._looks.clear()
-            self._looks[request] = _Look(unfinished, ahead, until, added=request.images)
-        return unfinished, ahead
-
-    def _stands(self, look: _Look, images: int) -> bool:
-        settings, more = self._settings, look.added + images
-        return (
-            look.unfinished.overall >= BUSY
-            and look.unfinished.overall + more <= NEAR * settings.max_queued
-            and look.unfinished.of_caller + more <= NEAR * settings.max_queued_per_caller
+    def _found(self, caller: str) -> Unfinished:
+        if caller not in self._unfinished:
+            self._unfinished[caller] = admission.unfinished(self._session, caller)
+        found = self._unfinished[caller]
+        return Unfinished(
+            found.overall + self._let_in.total(), found.of_caller + self._let_in[caller]
         )
 
-
-def _count(
-    session: Session, settings: Settings, request: Request, pace_s: float | None
-) -> tuple[Unfinished, int]:
-    unfinished = admission.admit(
-        session, settings, caller=request.caller, images=request.images, pace_s=pace_s
-    )
-    if pace_s is None:
-        return unfinished, 0
-    return unfinished, forecast.ahead(
-        session,
-        model=request.model,
-        images=request.images,
-        priority=request.priority,
-        pace_s=pace_s,
-    )
+    def _before(self, request: Request, pace_s: float) -> int:
+        if request not in self._ahead:
+            self._ahead[request] = forecast.ahead(
+                self._session,
+                model=request.model,
+                images=request.images,
+                priority=request.priority,
+                pace_s=pace_s,
+            )
+        return self._ahead[request] + self._let_in.total()

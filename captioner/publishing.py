@@ -25,7 +25,7 @@ PING_S = 2
 CLOSE_S = 5
 BACKLOG = 10_000
 """Parcels that may wait for a slow broker in memory; past it the reconciler sends them."""
-LINGER_S = 0.1
+LINGER_S = 0.03
 """How long a parcel that is in no hurry waits for others, to share their message."""
 
 
@@ -52,8 +52,8 @@ class Publisher:
         self._starting = threading.Lock()
 
     def publish(self, parcels: Iterable[Parcel], *, hurried: bool = True) -> None:
-        """Hand over for sending; returns at once. Not `hurried`: a tenth of a second is no loss,
-        as there is a line to wait in.
+        """Hand over for sending; returns at once. Not `hurried`: a moment is no loss, as there is
+        a line to wait in.
         """
         self._start()
         for parcel in parcels:

@@ -29,9 +29,16 @@ class Together(Generic[Item, Answer]):
     none, and all of them are told.
     """
 
-    def __init__(self, write: Callable[[list[Item]], Sequence[Answer]], *, name: str) -> None:
+    def __init__(
+        self,
+        write: Callable[[list[Item]], Sequence[Answer]],
+        *,
+        name: str,
+        rest_s: float = REST_S,
+    ) -> None:
         self._write = write
         self._name = name
+        self._rest_s = rest_s
         self._waiting: list[tuple[Item, Future[Answer]]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -64,7 +71,7 @@ class Together(Generic[Item, Answer]):
             self._attempt(batch)
             del batch  # a picture's caption is not kept while nothing comes
             with self._changed:
-                self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=REST_S)
+                self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=self._rest_s)
 
     def _attempt(self, batch: "list[tuple[Item, Future[Answer]]]") -> None:
         try:
