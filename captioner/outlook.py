@@ -68,7 +68,7 @@ class Lookout:
         self._settings = settings
         self._database = database
         self._together: Together[Request, Outlook | QueueFull] = Together(
-            self._look, name="lookout", rest_s=0
+            self._look, name="lookout", rest_s=0, impatient=True
         )
 
     def admit(self, request: Request) -> Outlook:

@@ -31,7 +31,9 @@ class Storing:
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         self._database = database
         self._blobs = blobs
-        self._together: Together[Entry, JobState] = Together(self._store, name="storing")
+        self._together: Together[Entry, JobState] = Together(
+            self._store, name="storing", impatient=True
+        )
 
     def store(self, entry: Entry) -> JobState:
         """The job's state once it is committed. Raises a `ServiceError` when it could not be."""

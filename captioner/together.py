@@ -26,7 +26,8 @@ class Together(Generic[Item, Answer]):
 
     `write` takes a list and returns an answer for each, in order. When it raises, each item is
     written by itself, so that only the one at fault fails; but an absent database is the fault of
-    none, and all of them are told.
+    none, and all of them are told. `impatient`: so is everybody who waits then, and who comes while
+    it is asked again, so that callers do not pile up behind a database that is silent.
     """
 
     def __init__(
@@ -35,10 +36,14 @@ class Together(Generic[Item, Answer]):
         *,
         name: str,
         rest_s: float = REST_S,
+        impatient: bool = False,
     ) -> None:
         self._write = write
         self._name = name
         self._rest_s = rest_s
+        self._impatient = impatient
+        self._away: DatabaseUnavailable | None = None
+        self._busy = False
         self._waiting: list[tuple[Item, Future[Answer]]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -47,6 +52,9 @@ class Together(Generic[Item, Answer]):
         """Have it written; returns at once. The future raises what its write raised."""
         future: Future[Answer] = Future()
         with self._changed:
+            if self._impatient and self._away is not None and self._busy:
+                future.set_exception(_again(self._away))
+                return future
             self._start()
             self._waiting.append((item, future))
             if len(self._waiting) in (1, ENOUGH):
@@ -68,21 +76,37 @@ class Together(Generic[Item, Answer]):
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                self._busy = True
             self._attempt(batch)
             del batch  # a picture's caption is not kept while nothing comes
             with self._changed:
+                self._busy = False
+                if self._impatient and self._away is not None:
+                    told, self._waiting = self._waiting, []
+                    for _, future in told:
+                        future.set_exception(_again(self._away))
                 self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=self._rest_s)
 
     def _attempt(self, batch: "list[tuple[Item, Future[Answer]]]") -> None:
         try:
             answers = self._write([item for item, _ in batch])
+        except DatabaseUnavailable as error:
+            self._away = error
+            for _, future in batch:
+                future.set_exception(_again(error))
+            return
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
-            if len(batch) == 1 or isinstance(error, DatabaseUnavailable):
-                for _, future in batch:
-                    future.set_exception(error)
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
             else:
                 for each in batch:
                     self._attempt([each])
             return
+        self._away = None
         for (_, future), answer in zip(batch, answers, strict=True):
             future.set_result(answer)
+
+
+def _again(error: DatabaseUnavailable) -> DatabaseUnavailable:
+    """The same for another caller: what is raised in two threads gathers the traces of both."""
+    return DatabaseUnavailable(error.detail)

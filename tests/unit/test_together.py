@@ -27,9 +27,9 @@ class Store:
         return [2 * item for item in items]
 
 
-def run(store: Store, items: list[int]) -> list[object]:
+def run(store: Store, items: list[int], *, impatient: bool = False) -> list[object]:
     """The first alone, and the others while it is being written."""
-    together = Together(store.write, name="test")
+    together = Together(store.write, name="test", impatient=impatient)
 
     def one(item: int) -> object:
         try:
@@ -81,3 +81,26 @@ def test_a_caller_whose_write_failed_leaves_the_way_free() -> None:
     with pytest.raises(ValueError, match="zero"):
         together(0)
     assert together(1) == 1
+
+
+def test_the_impatient_are_told_with_the_first_that_the_database_is_away() -> None:
+    store = Store()
+    assert run(store, [-2, 2, 3], impatient=True) == [DatabaseUnavailable] * 3
+    assert store.batches == [[-2]]
+
+
+def test_while_an_impatient_one_asks_again_the_others_hear_at_once_and_then_it_is_back() -> None:
+    store = Store()
+    together = Together(store.write, name="test", impatient=True)
+    store.go_on.set()
+    with pytest.raises(DatabaseUnavailable):
+        together(-2)
+    store.begun.clear()
+    store.go_on.clear()
+    asking = together.put(5)
+    assert store.begun.wait(10)
+    with pytest.raises(DatabaseUnavailable):
+        together(6)
+    store.go_on.set()
+    assert asking.result(10) == 10
+    assert together(7) == 14
