@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas import Counts, IndexedFault, Urls
+from api.image_view import IndexedFault
+from api.schemas import Counts, Urls
 from captioner.webhooks.log import Logged
 from models import DeliveryState, JobState, WebhookKind
 

@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from api.hooks import KINDS
-from captioner.options import Length, Options
+from captioner.options import UNSAFE, Length, Options
 
 PRIORITY = "'high' goes an hour ahead of 'normal', and 'low' an hour behind."
 WEBHOOK = "URL that is told when the job has started or ended, signed by Standard Webhooks."
 EVENTS = "What it is told of. Default: job.finished."
 LENGTH = "How much is said. 'alt_text': one sentence of at most 125 characters."
+FLAG = (
+    "A question of yes or no about each picture, which chat models answer in 'flagged'. "
+    "true: whether it is unsafe."
+)
 STORE = "Whether the job is kept once its result was delivered."
 
 
@@ -44,10 +48,26 @@ class OptionFields(BaseModel):
     language: Annotated[str | None, Field(description="Of the answer, of chat models.")] = None
     length: Annotated[Length | None, Field(description=LENGTH, strict=False)] = None
 
+    no_repeat_ngram: Annotated[
+        int | None, Field(description="No run of so many tokens comes twice.")
+    ] = None
+    tags: Annotated[bool, Field(description="Whether the caption's words of content come too.")] = (
+        False
+    )
+    flag: Annotated[str | bool | None, Field(description=FLAG)] = None
+
     @property
     def options(self) -> Options:
         """The values, as they are passed on."""
-        return Options(**{name: getattr(self, name) for name in OptionFields.model_fields})
+        given = {name: getattr(self, name) for name in OptionFields.model_fields}
+        return Options(**given | {"tags": self.tags or None, "flag": _question(self.flag)})
+
+
+def _question(flag: str | bool | None) -> str | None:
+    """What is asked. A form has its words "true" and "false" as texts."""
+    if isinstance(flag, str) and flag not in ("true", "false"):
+        return flag
+    return UNSAFE if flag in (True, "true") else None
 
 
 class SubmitJson(Strict, OptionFields):

@@ -1,18 +1,16 @@
 """The shapes of answers. The OpenAPI document is made from these same classes."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from captioner import errors as error_tree
-from captioner.errors import CaptionerError
+from api.image_view import ImageView, IndexedFault
 from captioner.forecast import Forecast
 from captioner.options import Options
 from captioner.queries import JobListed, JobRead
-from models import ImageState, Job, JobImage, JobState, Worker
+from models import Job, JobState, Worker
 
 
 class Urls(BaseModel):
@@ -35,20 +33,6 @@ class Accepted(BaseModel):
     urls: Urls
 
 
-class ImageFault(BaseModel):
-    """Why one image has no caption."""
-
-    code: str
-    title: str
-    detail: str | None
-
-
-class IndexedFault(ImageFault):
-    """Why the image at `index` has no caption."""
-
-    index: int
-
-
 class Finished(BaseModel):
     """The job is done: one caption per image, in order; null where there is none."""
 
@@ -58,72 +42,6 @@ class Finished(BaseModel):
     result: list[str | None]
     errors: list[IndexedFault]
     urls: Urls
-
-
-class ImageTimings(BaseModel):
-    """Milliseconds of each step, where it was taken."""
-
-    decode_ms: float | None
-    wait_ms: float | None
-    infer_ms: float | None
-
-
-class Captioned(BaseModel):
-    """One of several captions."""
-
-    caption: str
-    score: float | None
-
-
-class ImageView(BaseModel):
-    """One image of a job."""
-
-    position: int
-    file_name: str | None
-    status: ImageState
-    caption: str | None
-    score: Annotated[
-        float | None,
-        Field(description="Mean log-probability of the caption's tokens; nearer 0 is surer."),
-    ]
-    captions: Annotated[
-        list[Captioned], Field(description="All captions, the best first, where several were asked")
-    ]
-    error: ImageFault | None
-    cached: bool
-    attempt: int
-    model_revision: str | None
-    timings: ImageTimings
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @classmethod
-    def of(cls, image: JobImage) -> Self:
-        """The view of a row."""
-        return cls(
-            position=image.position,
-            file_name=image.file_name,
-            status=ImageState(image.state),
-            caption=image.caption,
-            score=image.score,
-            captions=_all_captions(image),
-            error=fault(image),
-            cached=image.cached,
-            attempt=image.attempt,
-            model_revision=image.model_revision,
-            timings=ImageTimings(
-                decode_ms=image.decode_ms, wait_ms=image.wait_ms, infer_ms=image.infer_ms
-            ),
-            started_at=image.started_at,
-            finished_at=image.finished_at,
-        )
-
-
-def _all_captions(image: JobImage) -> list[Captioned]:
-    if image.caption is None or not image.others:
-        return []
-    pairs = [(image.caption, image.score), *json.loads(image.others)]
-    return [Captioned(caption=caption, score=score) for caption, score in pairs]
 
 
 class Counts(BaseModel):
@@ -172,7 +90,7 @@ class JobView(JobSummary):
 
     prompt: str | None
     options: Annotated[
-        dict[str, str | int | float], Field(description="The other options that were sent.")
+        dict[str, bool | int | float | str], Field(description="The other options that were sent.")
     ]
     images: list[ImageView]
     queue_position: Annotated[
@@ -258,27 +176,6 @@ class Ready(BaseModel):
 
     ready: bool
     reasons: dict[str, str]
-
-
-TITLES = {
-    member.code: member.title
-    for member in vars(error_tree).values()
-    if isinstance(member, type) and issubclass(member, CaptionerError)
-}
-
-
-def fault(image: JobImage) -> ImageFault | None:
-    """Why an image has no caption, if it failed."""
-    if image.error_code is None:
-        return None
-    title = TITLES.get(image.error_code, image.error_code)
-    return ImageFault(code=image.error_code, title=title, detail=image.error_detail)
-
-
-def faults(read: JobRead) -> list[IndexedFault]:
-    """Why each failed image of a job has no caption."""
-    found = [(image.position, fault(image)) for image in read.images]
-    return [IndexedFault(index=n, **dict(why)) for n, why in found if why is not None]
 
 
 def _summary(job: Job, captions: list[str | None]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from api.schemas import ImageView
+from api.image_view import ImageView
 from api.told import Advance, JobEnd
 from captioner import events
 from captioner.errors import DatabaseUnavailable

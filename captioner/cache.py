@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from captioner.errors import CacheUnavailable
-from captioner.options import Options
+from captioner.options import Fault, Options
 from captioner.settings import Settings
 from captioner.work import Remembered
 
@@ -182,18 +182,25 @@ def _drop(client: redis.Redis, keys: Sequence[Any], model: str) -> int:
 
 
 def _written(caption: Remembered) -> str:
-    said = [caption.caption, caption.score, caption.others, caption.model_revision]
+    said = {name: value for name, value in asdict(caption).items() if value is not None}
     return json.dumps(said, separators=(",", ":"))
 
 
 def _read(found: bytes | None) -> Remembered | None:
     """What `_written` wrote; `None` for anything else that is there."""
     try:
-        caption, score, others, revision = json.loads(found or b"[]")
+        said = json.loads(found or b"{}")
+        fault, tags, flagged = said.get("retried_for"), said.get("tags"), said.get("flagged")
         return Remembered(
-            str(caption), _score(score), tuple((str(t), _score(s)) for t, s in others), revision
+            str(said["caption"]),
+            _score(said.get("score")),
+            tuple((str(text), _score(score)) for text, score in said["others"]),
+            said.get("model_revision"),
+            retried_for=None if fault is None else Fault(fault),
+            tags=None if tags is None else tuple(map(str, tags)),
+            flagged=None if flagged is None else bool(flagged),
         )
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -224,6 +224,7 @@ class Intake:
             prompt=self._text("prompt", options.prompt),
             system=self._text("system", options.system),
             language=self._text("language", options.language),
+            flag=self._text("flag", options.flag),
         )
 
     def _text(self, name: str, prompt: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from captioner.errors import InvalidOption
 
 MAX_SEED = 2**63 - 1
+MAX_NGRAM = 8
 
 
 class Length(StrEnum):
@@ -19,6 +20,23 @@ class Length(StrEnum):
     MEDIUM = "medium"
     LONG = "long"
     ALT_TEXT = "alt_text"
+
+
+class Fault(StrEnum):
+    """What can be wrong with a caption, so that the model is asked once more."""
+
+    EMPTY = "empty"
+    REPETITION = "repetition"
+    TOO_LONG = "too_long"
+    TOO_SHORT = "too_short"
+    STOCK_OPENING = "stock_opening"
+
+
+UNSAFE = (
+    "Does the picture show nudity, sexual acts, blood, violence, drugs or hateful symbols, or "
+    "anything else that is not safe for children to see?"
+)
+"""What is asked of a picture that is to be flagged, unless the request asks something else."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,14 @@ class Options:
     language: str | None = None
     """The language of the answer, in words or as a tag: "German", "de"."""
     length: Length | None = None
+    no_repeat_ngram: int | None = None
+    """No run of so many tokens comes twice in a caption."""
+    tags: bool | None = None
+    """Whether the words of content are wanted beside the caption."""
+    flag: str | None = None
+    """A question to be answered by yes or no, beside the caption. Chat models alone can."""
+    again: Fault | None = None
+    """What was wrong with the first answer. Set by the worker that asks once more."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -78,6 +104,8 @@ class Limits:
 
     takes: frozenset[str]
     max_new_tokens: int = 256
+    chats: bool = False
+    """Whether it answers a question; otherwise it goes on with a text."""
     max_beams: int = 8
     max_captions: int = 8
     max_temperature: float = 2.0
@@ -85,10 +113,10 @@ class Limits:
 
 PLAIN = Options()
 """A caption as the model makes it."""
-ALL = frozenset(field.name for field in fields(Options))
-COMPLETING = Limits(ALL - {"system", "language", "length"}, max_new_tokens=128)
+ALL = frozenset(field.name for field in fields(Options)) - {"again"}
+COMPLETING = Limits(ALL - {"system", "language"}, max_new_tokens=128)
 """Of a model that goes on with a text."""
-CHATTING = Limits(ALL, max_new_tokens=512)
+CHATTING = Limits(ALL, max_new_tokens=512, chats=True)
 """Of a model that answers a question."""
 ASKING = Limits(ALL - {"num_beams"}, max_new_tokens=512)
 """Of such a model behind vLLM's HTTP API."""
@@ -107,6 +135,7 @@ def check(options: Options, limits: Limits, *, model: str) -> None:
         ("num_captions", 1, limits.max_captions),
         ("temperature", 0, limits.max_temperature),
         ("seed", 0, MAX_SEED),
+        ("no_repeat_ngram", 2, MAX_NGRAM),
     ):
         value = getattr(options, name)
         if value is not None and not low <= value <= high:

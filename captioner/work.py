@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from captioner.errors import CaptionerError
-from captioner.options import PLAIN, Options
+from captioner.options import PLAIN, Fault, Options
 from models import Priority, WebhookKind
 
 
@@ -17,6 +17,10 @@ class Remembered:
     others: tuple[tuple[str, float | None], ...] = ()
     """Further captions and their scores."""
     model_revision: str | None = None
+    retried_for: Fault | None = None
+    """What was wrong with the first caption, when it was asked for once more."""
+    tags: tuple[str, ...] | None = None
+    flagged: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,12 @@ class Outcome:
     score: float | None = None
     others: tuple[tuple[str, float | None], ...] = ()
     """Further captions and their scores."""
+    retried_for: Fault | None = None
+    """What was wrong with the first caption, when it was asked for once more."""
+    tags: tuple[str, ...] | None = None
+    """Its words of content, where they were wanted."""
+    flagged: bool | None = None
+    """The answer to a question of yes or no, where one was asked and answered."""
     error: CaptionerError | None = None
     model_revision: str | None = None
     version: str | None = None

@@ -122,6 +122,12 @@ class JobImage(Base):
     score: Mapped[float | None]
     others: Mapped[str | None] = mapped_column(Text)
     """Further captions, when several were asked for: a JSON list of `[text, score]`."""
+    retried_for: Mapped[str | None] = mapped_column(String(16))
+    """What was wrong with the first caption, when it was asked for once more."""
+    tags: Mapped[str | None] = mapped_column(Text)
+    """The caption's words of content, where they were wanted: a JSON list."""
+    flagged: Mapped[bool | None]
+    """The answer to a question of yes or no, where one was asked and answered."""
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_detail: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)

@@ -21,11 +21,13 @@ from captioner.errors import (
     PictureMissing,
     ShuttingDown,
 )
+from captioner.options import Options
 from captioner.settings import Settings
 from captioner.wakeups import Herald
 from captioner.work import Claim, Outcome, Timings
 from worker.batching import Done
 from worker.decode_pool import DecodePool
+from worker.dialogue import Dialogue, Said
 from worker.engines.house import EngineHouse, Resident
 from worker.engines.protocol import Answer
 from worker.engines.wishes import Wish
@@ -56,6 +58,26 @@ class Parts:
     cache: Cache = OFF
 
 
+@dataclass
+class _Talk:
+    """An image that is being captioned: its dialogue with the engine, and how long that took."""
+
+    claim: Claim
+    wish: Wish
+    dialogue: Dialogue
+    timings: Timings
+
+    def add(self, done: Done[Answer]) -> None:
+        """Count one more answer. The batch that is told is the first one's."""
+        times = self.timings
+        self.timings = Timings(
+            times.decode_ms,
+            (times.wait_ms or 0.0) + done.wait_ms,
+            (times.infer_ms or 0.0) + done.run_ms,
+            times.batch_size or done.batch_size,
+        )
+
+
 class Flow:
     """The images of one message on their way through decoding and captioning.
 
@@ -67,7 +89,7 @@ class Flow:
         self._resident = resident
         self._to_start = deque(claims)
         self._decoding: dict[Future[Any], Claim] = {}
-        self._captioning: dict[Future[Any], tuple[Claim, float]] = {}
+        self._captioning: dict[Future[Any], _Talk] = {}
         self._halts: dict[Claim, Halt] = {claim: parts.held.halt_of(claim) for claim in claims}
 
     def advance(self) -> list[Outcome]:
@@ -94,8 +116,8 @@ class Flow:
         out = [claim for claim in self._to_start if claim in stopped]
         self._to_start = deque(claim for claim in self._to_start if claim not in stopped)
         out += [self._decoding.pop(f) for f in _withdrawn(self._decoding, stopped)]
-        for future in _withdrawn({f: c for f, (c, _) in self._captioning.items()}, stopped):
-            out.append(self._captioning.pop(future)[0])
+        for future in _withdrawn({f: t.claim for f, t in self._captioning.items()}, stopped):
+            out.append(self._captioning.pop(future).claim)
         return [Outcome(claim, error=stopped[claim].result()) for claim in out]
 
     def _start(self) -> list[Outcome]:
@@ -121,8 +143,7 @@ class Flow:
     def _step(self, future: Future[Any]) -> list[Outcome]:
         if future in self._decoding:
             return self._decoded(self._decoding.pop(future), future)
-        claim, decode_ms = self._captioning.pop(future)
-        return [self._captioned(claim, decode_ms, future)]
+        return self._answered(self._captioning.pop(future), future)
 
     def _decoded(self, claim: Claim, future: Future[Any]) -> list[Outcome]:
         try:
@@ -135,52 +156,64 @@ class Flow:
         halt = self._halts[claim]
         if halt.done():
             return [Outcome(claim, error=halt.result(), timings=Timings(picture.decode_ms))]
-        self._captioning[self._submit(claim, Wish(picture.pixels, halt))] = (
-            claim,
-            picture.decode_ms,
-        )
+        dialogue = Dialogue(claim.options, chats=self._resident.chats)
+        wish = Wish(picture.pixels, halt)
+        return self._ask(_Talk(claim, wish, dialogue, Timings(picture.decode_ms)))
+
+    def _ask(self, talk: _Talk) -> list[Outcome]:
+        self._captioning[self._submit(talk.claim, talk.wish, talk.dialogue.asks)] = talk
         return []
 
-    def _submit(self, claim: Claim, wish: Wish) -> "Future[Done[Answer]]":
+    def _submit(self, claim: Claim, wish: Wish, asks: Options) -> "Future[Done[Answer]]":
         batcher = self._resident.batcher
-        if claim.alone or not claim.options.repeatable:
+        rank, hurried = claim.rank, claim.hurried
+        if claim.alone or not asks.repeatable:
             return batcher.submit(
-                wish,
-                group=claim.options,
-                alone=claim.alone,
-                rank=claim.rank,
-                hurried=claim.hurried,
+                wish, group=asks, alone=claim.alone, rank=rank, hurried=hurried
             )
-        key = (claim.model, self._resident.version, claim.blob_sha256, claim.options)
+        key = (claim.model, self._resident.version, claim.blob_sha256, asks)
         return self._parts.sharing.submit(
-            batcher,
-            wish,
-            key=key,
-            group=claim.options,
-            rank=claim.rank,
-            hurried=claim.hurried,
+            batcher, wish, key=key, group=asks, rank=rank, hurried=hurried
         )
 
-    def _captioned(self, claim: Claim, decode_ms: float, future: Future[Done[Answer]]) -> Outcome:
+    def _answered(self, talk: _Talk, future: Future[Done[Answer]]) -> list[Outcome]:
+        halt = self._halts[talk.claim]
+        try:
+            said = self._heard(talk, future)
+        except CaptionerError as error:
+            return [Outcome(talk.claim, error=error, timings=talk.timings)]
+        if said is not None:
+            return [self._captioned(talk, said)]
+        if halt.done():
+            return [Outcome(talk.claim, error=halt.result(), timings=talk.timings)]
+        return self._ask(talk)
+
+    def _heard(self, talk: _Talk, future: Future[Done[Answer]]) -> Said | None:
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's
-            return Outcome(claim, error=_named(error), timings=Timings(decode_ms))
-        timings = Timings(decode_ms, done.wait_ms, done.run_ms, done.batch_size)
+            return talk.dialogue.fails(_named(error))
+        talk.add(done)
         if done.result is None:
-            return Outcome(claim, error=self._halts[claim].result(), timings=timings)
+            raise self._halts[talk.claim].result()
         if isinstance(done.result, CaptionerError):
-            return Outcome(claim, error=done.result, timings=timings)
-        text = done.result.text
+            return talk.dialogue.fails(done.result)
+        return talk.dialogue.hears(done.result)
+
+    def _captioned(self, talk: _Talk, said: Said) -> Outcome:
+        text = said.caption.text
         return Outcome(
-            claim,
+            talk.claim,
             caption=text or None,
-            score=done.result.score,
-            others=tuple((other.text, other.score) for other in done.result.others),
+            score=said.caption.score,
+            others=tuple((other.text, other.score) for other in said.caption.others),
+            retried_for=said.retried_for,
+            tags=said.tags,
+            flagged=said.flagged,
             error=None if text else CaptionFailed("The model gave an empty caption."),
             model_revision=self._resident.engine.revision,
             version=self._resident.version,
-            timings=timings,
+            timings=talk.timings,
         )
 
 

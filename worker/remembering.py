@@ -52,4 +52,12 @@ def _kept(outcome: Outcome) -> tuple[Place, Remembered] | None:
     place = Place.of(
         claim.blob_sha256, model=claim.model, version=outcome.version, options=claim.options
     )
-    return place, Remembered(outcome.caption, outcome.score, outcome.others, outcome.model_revision)
+    return place, Remembered(
+        outcome.caption,
+        outcome.score,
+        outcome.others,
+        outcome.model_revision,
+        retried_for=outcome.retried_for,
+        tags=outcome.tags,
+        flagged=outcome.flagged,
+    )

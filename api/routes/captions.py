@@ -12,8 +12,9 @@ from api.current import room, services
 from api.delivery import forget_when_sent
 from api.errors import STATUS, problem
 from api.finding import foresee, read
+from api.image_view import IndexedFault, faults
 from api.routes.events import accepted_stream, watch
-from api.schemas import Accepted, Finished, IndexedFault, JobSummary, JobView, Urls, faults
+from api.schemas import Accepted, Finished, JobSummary, JobView, Urls
 from api.streams import MEDIA_TYPE
 from captioner import queries
 from captioner.errors import Canceled, DeadlinePassed, ServiceError

@@ -198,6 +198,7 @@ def _requeue(session: Session, job_id: UUID, positions: Sequence[int]) -> None:
             fetch_failures=0,
             error_code=None,
             error_detail=None,
+            retried_for=None,
             not_before=None,
             waiting_since=None,
             event_seq=None,

@@ -113,6 +113,9 @@ EMPTY: dict[str, object] = {
     "caption": None,
     "score": None,
     "others": None,
+    "retried_for": None,
+    "tags": None,
+    "flagged": None,
     "model_revision": None,
     "cached": False,
 }
@@ -133,6 +136,9 @@ def _captioned(known: Remembered) -> dict[str, object]:
         "caption": known.caption,
         "score": known.score,
         "others": json.dumps(known.others) if known.others else None,
+        "retried_for": known.retried_for,
+        "tags": None if known.tags is None else json.dumps(known.tags, ensure_ascii=False),
+        "flagged": known.flagged,
         "model_revision": known.model_revision,
         "cached": True,
     }

@@ -64,6 +64,9 @@ def _values(outcome: Outcome) -> dict[str, object]:
         "new_caption": None if error else outcome.caption,
         "new_score": None if error else outcome.score,
         "new_others": json.dumps(outcome.others) if outcome.others and not error else None,
+        "new_retried_for": outcome.retried_for,
+        "new_tags": None if error or outcome.tags is None else _listed(outcome.tags),
+        "new_flagged": None if error else outcome.flagged,
         "new_error_code": error.code if error else None,
         "new_error_detail": error.detail if error else None,
         "new_model_revision": outcome.model_revision,
@@ -74,9 +77,13 @@ def _values(outcome: Outcome) -> dict[str, object]:
     }
 
 
+def _listed(tags: tuple[str, ...]) -> str:
+    return json.dumps(tags, ensure_ascii=False)
+
+
 _STORED = (
-    "state", "caption", "score", "others", "error_code", "error_detail", "model_revision",
-    "decode_ms", "wait_ms", "infer_ms", "batch_size",
+    "state", "caption", "score", "others", "retried_for", "tags", "flagged", "error_code",
+    "error_detail", "model_revision", "decode_ms", "wait_ms", "infer_ms", "batch_size",
 )  # fmt: skip
 _STORE = (
     update(JobImage)

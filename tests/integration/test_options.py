@@ -72,7 +72,8 @@ def test_a_form_takes_the_same_options(http, offline) -> None:
     [
         ({"language": "German"}, "language"),
         ({"system": "Be brief."}, "system"),
-        ({"length": "short"}, "length"),
+        ({"no_repeat_ngram": 1}, "no_repeat_ngram"),
+        ({"no_repeat_ngram": 9}, "no_repeat_ngram"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"max_new_tokens": 129}, "max_new_tokens"),
         ({"min_new_tokens": 9, "max_new_tokens": 8}, "min_new_tokens"),

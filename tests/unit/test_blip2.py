@@ -22,6 +22,7 @@ PROMPT = "a photo of"
 PICTURES = photographs()
 PLAIN = Options(max_new_tokens=TOKENS)
 PROMPTED = Options(max_new_tokens=TOKENS, prompt=PROMPT)
+UNREPEATED = Options(max_new_tokens=TOKENS, no_repeat_ngram=2, prompt=PROMPT)
 BEAMS = Options(max_new_tokens=TOKENS, num_beams=3, num_captions=2)
 DRAWN = Options(max_new_tokens=TOKENS, temperature=0.3, seed=5, num_captions=2)
 
@@ -179,3 +180,9 @@ def test_weights_cut_short_are_waited_for(folder: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelNotReady):
         load(folder)
+
+
+def test_what_may_not_come_twice_is_as_generate_has_it(engine, pixels, reference) -> None:
+    expected = reference(PROMPT, no_repeat_ngram_size=2)
+    assert tokens(in_batches(engine, pixels, 4, UNREPEATED)) == expected
+    assert expected != reference(PROMPT)

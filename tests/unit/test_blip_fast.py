@@ -82,6 +82,9 @@ def test_batches_of_any_size_equal_the_reference_token_for_token(fast, slow, pix
         Options(temperature=1.5, seed=4),
         Options(temperature=1.5, seed=4, num_captions=3),
         Options(num_beams=3, num_captions=2),
+        Options(min_new_tokens=24, max_new_tokens=40, no_repeat_ngram=2),
+        Options(min_new_tokens=24, max_new_tokens=40, no_repeat_ngram=3, prompt="a red"),
+        Options(temperature=2.0, seed=4, no_repeat_ngram=2),
     ],
     ids=repr,
 )

@@ -101,6 +101,19 @@ def test_a_caption_is_the_same_alone_and_in_a_batch(case, options) -> None:
     assert [one.score for one in alone] == pytest.approx([one.score for one in together], abs=1e-4)
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_what_may_not_come_twice_is_of_the_answer_alone(case, beams) -> None:
+    freely = Options(max_new_tokens=40, min_new_tokens=40, num_beams=beams)
+    answers = case.engine.caption(case.pixels, replace(freely, no_repeat_ngram=2))
+    for answer in answers:
+        pairs = list(zip(answer.tokens, answer.tokens[1:], strict=False))
+        assert len(set(pairs)) == len(pairs)
+    assert answers != case.engine.caption(case.pixels, freely)
+    # The question has these tokens, too, and they may come.
+    asked = set(case.inputs(PICTURES[0], freely)["input_ids"][0].tolist())
+    assert asked & {token for answer in answers for token in answer.tokens}
+
+
 def test_the_captions_beside_a_stopped_one_keep_every_token(case) -> None:
     undisturbed = case.engine.caption(case.pixels, PLAIN)
     long = {n for n, answer in enumerate(undisturbed) if len(answer.tokens) > 4}

@@ -78,6 +78,23 @@ def test_a_prompt_is_given_to_generate_as_the_processor_would(engine, drawn) -> 
     ]
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_what_may_not_come_twice_is_as_generate_has_it(engine, drawn, beams) -> None:
+    model = BlipForConditionalGeneration.from_pretrained(SCENES_FOLDER, dtype=torch.float32).eval()
+    processor = BlipProcessor.from_pretrained(SCENES_FOLDER)
+    bounds = {"min_new_tokens": 20, "max_new_tokens": 30, "num_beams": beams}
+    expected = []
+    for picture in drawn[:16]:
+        inputs = processor(images=picture, return_tensors="pt")
+        with torch.inference_mode():
+            made = model.generate(**inputs, **bounds, no_repeat_ngram_size=2)[0]
+        expected.append([token for token in made.tolist() if token != model.config.text_config.pad_token_id])  # noqa: E501 # fmt: skip
+    pixels = [fit(picture, engine.image_size) for picture in drawn[:16]]
+    answers = engine.caption(pixels, Options(no_repeat_ngram=2, **bounds))
+    assert [list(answer.tokens) for answer in answers] == expected
+    assert answers != engine.caption(pixels, Options(**bounds))
+
+
 def test_the_revision_of_a_folder_is_the_hash_of_its_weights(engine) -> None:
     assert engine.revision.startswith("sha256:")
     assert engine.revision == load(SCENES_FOLDER).revision

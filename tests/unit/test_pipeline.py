@@ -48,6 +48,7 @@ class House:
         self.batches: list[int] = []
         self.batcher: Batcher = Batcher(self._run, max_batch=8)
         self.version = "v1"
+        self.chats = False
 
     @contextmanager
     def using(self, model: str) -> Iterator["House"]:

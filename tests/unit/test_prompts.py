@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from captioner.options import Length, Options
+from captioner.options import Fault, Length, Options
 from worker.engines import prompts
 from worker.engines.prompts import PROMPT_VERSION, QUESTION, SYSTEM, prompt_for
 
@@ -55,6 +55,20 @@ def test_a_system_prompt_of_the_callers_own_takes_the_place_of_ours() -> None:
     assert prompt_for(Options(system="You are terse.")).system == "You are terse."
 
 
+@pytest.mark.parametrize("fault", list(Fault))
+def test_who_is_asked_again_is_told_what_was_wrong(fault: Fault) -> None:
+    first = prompt_for(Options(prompt="What is it?"))
+    again = prompt_for(Options(prompt="What is it?", again=fault))
+    assert again.system == first.system
+    assert again.user == f"{first.user} {prompts.AGAIN[fault]}"
+
+
+def test_a_question_of_yes_or_no_is_asked_as_it_is_and_answered_in_json() -> None:
+    asked = prompt_for(prompts.yes_or_no("Is there a dog?"))
+    assert asked.user == "Is there a dog?"
+    assert '{"flagged": true}' in asked.system
+
+
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
 def test_blank_texts_are_as_if_left_out(blank: str) -> None:
     assert prompt_for(Options(prompt=blank, system=blank)) == prompt_for(Options())
@@ -62,13 +76,15 @@ def test_blank_texts_are_as_if_left_out(blank: str) -> None:
 
 def test_the_version_is_raised_with_every_change_of_words() -> None:
     asked = [
-        prompt_for(Options(prompt=prompt, length=length, language=language))
+        prompt_for(Options(prompt=prompt, length=length, language=language, again=again))
         for prompt in (None, "What?")
+        for again in (None, *Fault)
         for length in (None, *Length)
         for language in (None, "gsw", *prompts.LANGUAGES)
     ]
+    asked.append(prompt_for(prompts.yes_or_no("Is it?")))
     written = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
-    assert (PROMPT_VERSION, written) == ("1", "f8dcc8d176df")
+    assert (PROMPT_VERSION, written) == ("2", "a7ade922e1c2")
 
 
 def test_prompts_are_made_without_a_network_library() -> None:

@@ -8,7 +8,15 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from captioner.options import Options
-from worker.engines.generation import Chooser, Cut, Dice, arguments, rows_per_picture, seeds
+from worker.engines.generation import (
+    Chooser,
+    Cut,
+    Dice,
+    NoRepeat,
+    arguments,
+    rows_per_picture,
+    seeds,
+)
 from worker.engines.protocol import Caption, Stopped, ranked
 
 
@@ -45,7 +53,7 @@ def answers(
     made = generate(
         **{name: tensor.repeat_interleave(each, 0) for name, tensor in inputs.items()},
         **arguments(options, max_new_tokens=max_new_tokens),
-        logits_processor=LogitsProcessorList([] if (options.num_beams or 1) > 1 else [chooser]),
+        logits_processor=_processors(options, chooser, frame),
         stopping_criteria=StoppingCriteriaList([cut] if cut else []),
     )
     captions = _read(made, chooser, frame)
@@ -54,6 +62,12 @@ def answers(
         None if cut and cut.pictures[n] else ranked(captions[n * each : (n + 1) * each])
         for n in range(pictures)
     ]
+
+
+def _processors(options: Options, chooser: Chooser, frame: Frame) -> LogitsProcessorList:
+    size, beams = options.no_repeat_ngram, (options.num_beams or 1) > 1
+    found = [NoRepeat(size, kept=frame.kept)] if size else []
+    return LogitsProcessorList([*found, *([] if beams else [chooser])])
 
 
 def _cut(stopped: Stopped, pictures: int, frame: Frame) -> Cut:

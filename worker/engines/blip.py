@@ -114,7 +114,12 @@ class FastBlipEngine:
         rows = write(
             writer,
             self._slow.prompt_ids(options.prompt).repeat(each * len(pictures), 1),
-            Bounds(self._slow.end, longest, min(options.min_new_tokens or 0, longest)),
+            Bounds(
+                self._slow.end,
+                longest,
+                min(options.min_new_tokens or 0, longest),
+                options.no_repeat_ngram or 0,
+            ),
             choose=Dice(options.temperature, seeds(options, rows=each * len(pictures))),
             stopped=_of_rows(stopped, each) if stopped else None,
         )

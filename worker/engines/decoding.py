@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from worker.engines.generation import banned
+
 
 class Writer(Protocol):
     """A network that has seen its pictures: one row for each caption."""
@@ -30,6 +32,8 @@ class Bounds:
     """The token that ends a caption."""
     longest: int
     shortest: int = 0
+    no_repeat: int = 0
+    """No run of so many tokens comes twice; 0: it may."""
 
 
 @dataclass
@@ -72,6 +76,8 @@ def write(
         logits = writer.step(tokens)
         if written < bounds.shortest:
             logits[:, bounds.end] = -torch.inf
+        for place, number in enumerate(alive if bounds.no_repeat else ()):
+            logits[place, banned(rows[number].tokens, bounds.no_repeat)] = -torch.inf
         tokens = choose(logits, alive)
         sure = (logits.gather(-1, tokens) - logits.logsumexp(-1, keepdim=True))[:, 0].tolist()
         for number, token, log_prob in zip(alive, tokens[:, 0].tolist(), sure, strict=True):

@@ -87,6 +87,29 @@ class Chooser(LogitsProcessor):
         ]
 
 
+def banned(tokens: Sequence[int], size: int) -> list[int]:
+    """The tokens that would end a run of `size` tokens, two or more, that was there before.
+
+    As transformers' `NoRepeatNGramLogitsProcessor`.
+    """
+    last = list(tokens[len(tokens) - size + 1 :])
+    starts = range(len(tokens) - size + 1)
+    return [tokens[n + size - 1] for n in starts if list(tokens[n : n + size - 1]) == last]
+
+
+class NoRepeat(LogitsProcessor):
+    """Bans what was said before, in the caption alone: never for the sake of a question."""
+
+    def __init__(self, size: int, *, kept: int) -> None:
+        self._size = size
+        self._kept = kept  # the first token that is part of the caption
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        for row, tokens in enumerate(input_ids[:, self._kept :].tolist()):
+            scores[row, banned(tokens, self._size)] = -torch.inf
+        return scores
+
+
 def _generator(seed: int | None) -> torch.Generator:
     generator = torch.Generator()
     if seed is None:

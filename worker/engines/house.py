@@ -44,6 +44,8 @@ class Resident:
     batcher: Batcher[Wish, Answer]
     version: str
     """What its captions depend on: see `worker.engines.version`."""
+    chats: bool = False
+    """Whether it answers a question; otherwise it goes on with a text."""
 
 
 @dataclass
@@ -227,7 +229,7 @@ class EngineHouse:
             name=f"batcher-{room.model}",
         )
         runs = version(engine, entry, device=maker.device, settings=self._settings)
-        return Resident(engine, batcher, runs)
+        return Resident(engine, batcher, runs, chats=entry.limits.chats)
 
     def _vacate(self, room: _Room, error: EngineGone) -> None:
         """Have the model loaded anew. What waits for this engine is handed back."""

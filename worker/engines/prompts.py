@@ -7,9 +7,9 @@ old words are not taken for answers to the new.
 import re
 from dataclasses import dataclass
 
-from captioner.options import Length, Options
+from captioner.options import Fault, Length, Options
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 ANSWER_TOKENS = 192
 """Tokens that an answer may have unless the request says otherwise: a paragraph."""
 
@@ -28,6 +28,23 @@ LENGTHS = {
         'with a full stop. Do not begin with "image of", "picture of" or "photo of".'
     ),
 }
+
+AGAIN = {
+    Fault.EMPTY: "Say at least one sentence.",
+    Fault.REPETITION: "Say nothing twice.",
+    Fault.TOO_LONG: "Be much briefer than usual.",
+    Fault.TOO_SHORT: "Go into much more detail than usual.",
+    Fault.STOCK_OPENING: (
+        "Begin with what is in the picture itself. Do not mention that it is a picture."
+    ),
+}
+"""What is added when a model is asked once more, by what was wrong with its first answer."""
+
+YES_OR_NO = (
+    "You check pictures. Look at the picture and answer the question about it with JSON alone: "
+    '{"flagged": true} for yes, {"flagged": false} for no. Write nothing else.'
+)
+YES_OR_NO_TOKENS = 24
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -84,9 +101,15 @@ def prompt_for(options: Options) -> Prompt:
         question or QUESTION,
         LENGTHS[length] if length else "",
         f"Answer in {_language(options.language)}." if options.language else "",
+        AGAIN[options.again] if options.again else "",
     ]
     system = (options.system or "").strip() or SYSTEM
     return Prompt(system, " ".join(wish for wish in wishes if wish))
+
+
+def yes_or_no(question: str) -> Options:
+    """How a chat model is asked a question for a flag: see `worker.flagging`."""
+    return Options(prompt=question, system=YES_OR_NO, max_new_tokens=YES_OR_NO_TOKENS)
 
 
 def _language(asked: str) -> str:

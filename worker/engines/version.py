@@ -4,6 +4,7 @@ import re
 
 from captioner.catalog import ModelEntry
 from captioner.settings import Settings
+from worker.dialogue import DIALOGUE_VERSION
 from worker.engines.prompts import PROMPT_VERSION
 from worker.engines.protocol import Engine
 
@@ -18,6 +19,6 @@ def version(engine: Engine, entry: ModelEntry, *, device: str, settings: Setting
     differently; and the settings and words that shape a caption.
     """
     settled = [f"{name}={getattr(settings, name)}" for name in SHAPING]
-    settled.append(f"prompts={PROMPT_VERSION}")
+    settled += [f"prompts={PROMPT_VERSION}", f"dialogue={DIALOGUE_VERSION}"]
     where = re.sub(r":\d+", "", device)  # whichever of several GPUs
     return " ".join([engine.revision, entry.kind, where, *settled])

@@ -1,0 +1,75 @@
+"""`python -m tests.talker`: `captioner worker` whose engines say what a prompt tells them to.
+
+    first text | second text | answer to a question of yes or no
+
+The second is said to whoever asks again, in other words or with other settings. A text `!` is an
+engine that raises. Models of the kind of `blip` go on with a prompt, as far as their captions have
+none of it; the others answer. Everything else in the worker is real, and no network is loaded.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from captioner.catalog import ModelEntry
+from captioner.images import Resampling
+from captioner.options import PLAIN, Options
+from captioner.settings import Settings
+from worker.engines.kinds import KINDS
+from worker.engines.prompts import YES_OR_NO
+from worker.engines.protocol import Caption, Pixels, Stopped
+
+COMMAND = [sys.executable, "-m", "tests.talker"]
+
+
+class Talker:
+    """See `worker.engines.protocol.Engine`."""
+
+    image_size = (8, 8)
+    resampling = Resampling.BICUBIC
+    revision = "talker"
+    out_of_memory = (MemoryError,)
+
+    def caption(
+        self,
+        pictures: Sequence[Pixels],
+        options: Options = PLAIN,
+        *,
+        stopped: Stopped | None = None,
+    ) -> list[Caption | None]:
+        """The text that it was told to say, for each picture."""
+        del stopped
+        texts = [text.strip() for text in (options.prompt or "a grey wall").split("|")]
+        text = texts[0]
+        if options.system == YES_OR_NO:
+            text = texts[-1]
+        elif options.again or options.num_beams or options.no_repeat_ngram:
+            text = texts[1]
+        if text == "!":
+            raise RuntimeError("it was told to")
+        return [Caption(text, tuple(range(len(text.split()))), -0.1) for _ in pictures]
+
+
+class Maker:
+    """See `worker.engines.kinds.Maker`."""
+
+    device = "cpu talking"
+
+    def make(self, entry: ModelEntry) -> Talker:
+        """The same for every model."""
+        return Talker()
+
+
+def _open(_settings: Settings) -> Maker:
+    return Maker()
+
+
+def main() -> None:
+    from cli.worker import worker
+
+    for kind in ("blip", "intern_vlm"):
+        KINDS[kind] = _open
+    worker(args=[], prog_name="worker")
+
+
+if __name__ == "__main__":
+    main()
