@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
@@ -182,25 +182,33 @@ def _drop(client: redis.Redis, keys: Sequence[Any], model: str) -> int:
 
 
 def _written(caption: Remembered) -> str:
-    said = {name: value for name, value in asdict(caption).items() if value is not None}
+    said = [
+        caption.caption,
+        caption.score,
+        caption.others,
+        caption.model_revision,
+        caption.retried_for,
+        caption.tags,
+        caption.flagged,
+    ]
     return json.dumps(said, separators=(",", ":"))
 
 
 def _read(found: bytes | None) -> Remembered | None:
     """What `_written` wrote; `None` for anything else that is there."""
     try:
-        said = json.loads(found or b"{}")
-        fault, tags, flagged = said.get("retried_for"), said.get("tags"), said.get("flagged")
+        caption, score, others, revision, *more = json.loads(found or b"[]")
+        fault, tags, flagged = more or (None, None, None)
         return Remembered(
-            str(said["caption"]),
-            _score(said.get("score")),
-            tuple((str(text), _score(score)) for text, score in said["others"]),
-            said.get("model_revision"),
+            str(caption),
+            _score(score),
+            tuple((str(t), _score(s)) for t, s in others),
+            revision,
             retried_for=None if fault is None else Fault(fault),
             tags=None if tags is None else tuple(map(str, tags)),
             flagged=None if flagged is None else bool(flagged),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError):
         return None
 
 
