@@ -26,10 +26,11 @@ from captioner.errors import (
     StorageUnavailable,
     UnsupportedMediaType,
 )
-from captioner.intake import Link, Submission, Upload
+from captioner.intake import Submission
 from captioner.options import Options
 from captioner.outbound.urls import MAX_CHARS
 from captioner.settings import Settings
+from captioner.taken import Link, Upload
 from models import Priority
 
 FILE_FIELDS = ("images", "images[]", "file")

@@ -11,6 +11,7 @@ PRIORITY = "'high' goes an hour ahead of 'normal', and 'low' an hour behind."
 WEBHOOK = "URL that is told when the job has started or ended, signed by Standard Webhooks."
 EVENTS = "What it is told of. Default: job.finished."
 LENGTH = "How much is said. 'alt_text': one sentence of at most 125 characters."
+COLLECTIVE = "Whether all pictures get one caption together. Chat models alone can."
 FLAG = (
     "A question of yes or no about each picture, which chat models answer in 'flagged'. "
     "true: whether it is unsafe."
@@ -54,13 +55,19 @@ class OptionFields(BaseModel):
     tags: Annotated[bool, Field(description="Whether the caption's words of content come too.")] = (
         False
     )
+    collective: Annotated[bool, Field(description=COLLECTIVE)] = False
     flag: Annotated[str | bool | None, Field(description=FLAG)] = None
 
     @property
     def options(self) -> Options:
         """The values, as they are passed on."""
         given = {name: getattr(self, name) for name in OptionFields.model_fields}
-        return Options(**given | {"tags": self.tags or None, "flag": _question(self.flag)})
+        said = {
+            "tags": self.tags or None,
+            "flag": _question(self.flag),
+            "collective": 1 if self.collective else None,  # intake counts the pictures
+        }
+        return Options(**given | said)
 
 
 def _question(flag: str | bool | None) -> str | None:

@@ -16,8 +16,6 @@ from captioner.blobs import BlobStore, digest
 from captioner.cache import OFF, Cache
 from captioner.database import Database
 from captioner.errors import (
-    AllImagesRefused,
-    CaptionerError,
     ImageError,
     InvalidPrompt,
     NoImages,
@@ -33,6 +31,7 @@ from captioner.publishing import Publisher
 from captioner.recalling import recalled
 from captioner.settings import Settings
 from captioner.storing import Entry, Storing
+from captioner.taken import Link, Taken, Upload, collected, refuse_if_none_left
 from captioner.tallies import Tally
 from captioner.webhooks import signing
 from captioner.work import Hook, Order, Picture
@@ -40,26 +39,6 @@ from models import IdempotencyKey, JobState, Priority
 
 NOT_CONTENT = ("uploads", "caller", "idempotency_key", "options", "anew")
 """Fields of a submission that do not count as they are, when two are compared."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One picture as it arrived. `read` gives its bytes, or raises the `ImageError` it deserves.
-
-    It gives them as often as it is called. Reading is left to intake, so that one picture is in
-    memory at a time.
-    """
-
-    read: Callable[[], bytes]
-    file_name: str | None = None
-
-
-@dataclass(frozen=True)
-class Link:
-    """One picture that a worker is to fetch: nothing is called, and no name looked up, here."""
-
-    url: str
-    file_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +56,6 @@ class Submission:
     webhook: Hook | None = None
     anew: bool = False
     """Whether every caption is to be made now, though one may have been made before."""
-
-
-Taken = tuple[Upload | Link, Kept | Link | ImageError]
-"""A picture that was looked at: kept, to be fetched, or refused."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +100,7 @@ class Intake:
         """
         entry = catalog.find(submission.model or self._settings.model, self._settings)
         model = entry.name
-        options = self._options(submission.options)
+        options = self._options(submission)
         check_options(options, entry.limits, model=model)
         self._check_count(len(submission.uploads))
         if submission.webhook is not None:
@@ -143,8 +118,8 @@ class Intake:
         self, submission: Submission, model: str, options: Options, outlook: Outlook
     ) -> Receipt:
         with self._blobs.putting() as put:
-            taken = [(upload, self._take(upload, put)) for upload in submission.uploads]
-            _refuse_if_none_left(taken)
+            taken = self._taken(submission, put)
+            refuse_if_none_left(taken)
         listed, tally = [_picture(upload, item) for upload, item in taken], Tally()
         if not submission.anew:
             listed, tally = recalled(
@@ -181,7 +156,7 @@ class Intake:
 
     def _replay(self, submission: Submission, earlier: IdempotencyKey) -> Receipt:
         """The job of an earlier request, if this is the same. Nothing is stored."""
-        listed = [_picture(each, self._take(each, digest)) for each in submission.uploads]
+        listed = [_picture(*each) for each in self._taken(submission, digest)]
         return Receipt(idempotency.same(earlier, _fingerprint(submission, listed)), replayed=True)
 
     def _store(self, submission: Submission, entry: Entry) -> Receipt:
@@ -218,9 +193,11 @@ class Intake:
                 limit=self._settings.max_images,
             )
 
-    def _options(self, options: Options) -> Options:
+    def _options(self, submission: Submission) -> Options:
+        options = submission.options
         return replace(
             options,
+            collective=len(submission.uploads) if options.collective else None,
             prompt=self._text("prompt", options.prompt),
             system=self._text("system", options.system),
             language=self._text("language", options.language),
@@ -237,6 +214,11 @@ class Intake:
         if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in prompt):
             raise InvalidPrompt(f"The {name} holds control characters. Send plain text.")
         return prompt or None
+
+    def _taken(self, submission: Submission, put: Callable[[bytes], str]) -> list[Taken]:
+        if submission.options.collective is None:
+            return [(each, self._take(each, put)) for each in submission.uploads]
+        return [collected([(each, self._take(each, digest)) for each in submission.uploads], put)]
 
     def _take(self, upload: Upload | Link, put: Callable[[bytes], str]) -> Kept | Link | ImageError:
         try:
@@ -267,21 +249,3 @@ def _picture(upload: Upload | Link, item: Kept | Link | ImageError) -> Picture:
         case Link():
             return Picture(upload.file_name, None, source_url=item.url)
     return Picture(upload.file_name, None, item)
-
-
-def _refuse_if_none_left(taken: Sequence[Taken]) -> None:
-    refusals = [item for _, item in taken if isinstance(item, ImageError)]
-    if len(refusals) < len(taken):
-        return
-    errors = [
-        {"index": n, "file_name": upload.file_name, "code": item.code, "detail": item.detail}
-        for n, (upload, item) in enumerate(taken)
-        if isinstance(item, CaptionerError)
-    ]
-    if len({item.code for item in refusals}) == 1:
-        refusals[0].extra["errors"] = errors
-        raise refusals[0]
-    raise AllImagesRefused(
-        f"None of the {len(taken)} pictures can be captioned; 'errors' says why for each.",
-        errors=errors,
-    )

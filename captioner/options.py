@@ -66,6 +66,8 @@ class Options:
     """Whether the words of content are wanted beside the caption."""
     flag: str | None = None
     """A question to be answered by yes or no, beside the caption. Chat models alone can."""
+    collective: int | None = None
+    """Of how many pictures it is one caption, in their order; of each its own if it is `None`."""
     again: Fault | None = None
     """What was wrong with the first answer. Set by the worker that asks once more."""
 
@@ -108,17 +110,20 @@ class Limits:
     """Whether it answers a question; otherwise it goes on with a text."""
     max_beams: int = 8
     max_captions: int = 8
+    max_collective: int = 16
     max_temperature: float = 2.0
 
 
 PLAIN = Options()
 """A caption as the model makes it."""
 ALL = frozenset(field.name for field in fields(Options)) - {"again"}
-COMPLETING = Limits(ALL - {"system", "language"}, max_new_tokens=128)
+COMPLETING = Limits(ALL - {"system", "language", "collective"}, max_new_tokens=128)
 """Of a model that goes on with a text."""
 CHATTING = Limits(ALL, max_new_tokens=512, chats=True)
 """Of a model that answers a question."""
-ASKING = Limits(ALL - {"num_beams"}, max_new_tokens=512)
+ASKING = Limits(
+    ALL - {"num_beams", "no_repeat_ngram", "collective"}, max_new_tokens=512, chats=True
+)
 """Of such a model behind vLLM's HTTP API."""
 
 
@@ -136,6 +141,7 @@ def check(options: Options, limits: Limits, *, model: str) -> None:
         ("temperature", 0, limits.max_temperature),
         ("seed", 0, MAX_SEED),
         ("no_repeat_ngram", 2, MAX_NGRAM),
+        ("collective", 1, limits.max_collective),
     ):
         value = getattr(options, name)
         if value is not None and not low <= value <= high:

@@ -3,11 +3,12 @@
     first text | second text | answer to a question of yes or no
 
 The second is said to whoever asks again, in other words or with other settings. A text `!` is an
-engine that raises. Models of the kind of `blip` go on with a prompt, as far as their captions have
-none of it; the others answer. Everything else in the worker is real, and no network is loaded.
+engine that raises, one with `zzz` takes three seconds, and `{n}` is the number of pictures that it
+was shown at once. Everything else in the worker is real, and no network is loaded.
 """
 
 import sys
+import time
 from collections.abc import Sequence
 
 from captioner.catalog import ModelEntry
@@ -18,6 +19,7 @@ from worker.engines.kinds import KINDS
 from worker.engines.prompts import YES_OR_NO
 from worker.engines.protocol import Caption, Pixels, Stopped
 
+SLEEP_S = 3.0
 COMMAND = [sys.executable, "-m", "tests.talker"]
 
 
@@ -46,7 +48,11 @@ class Talker:
             text = texts[1]
         if text == "!":
             raise RuntimeError("it was told to")
-        return [Caption(text, tuple(range(len(text.split()))), -0.1) for _ in pictures]
+        if "zzz" in text:
+            time.sleep(SLEEP_S)
+        tokens = tuple(range(len(text.split())))
+        shown = [len(each) if each.ndim == 4 else 1 for each in pictures]
+        return [Caption(text.replace("{n}", str(n)), tokens, -0.1) for n in shown]
 
 
 class Maker:

@@ -153,7 +153,7 @@ def _told(text: str, judge: Judge) -> str:
 
 def _flag(options: Options) -> Generator[Options, Caption, bool | None]:
     try:
-        answer = yield yes_or_no(options.flag or "")
+        answer = yield replace(yes_or_no(options.flag or ""), collective=options.collective)
     except CaptionerError as error:
         if error.retryable:
             raise

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from captioner.blobs import BlobStore
 from captioner.cache import OFF, Cache
+from captioner.collection import unpacked
 from captioner.database import Database
 from captioner.errors import (
     CaptionerError,
@@ -26,11 +28,13 @@ from captioner.settings import Settings
 from captioner.wakeups import Herald
 from captioner.work import Claim, Outcome, Timings
 from worker.batching import Done
+from worker.decode_lane import DecodedImage
 from worker.decode_pool import DecodePool
 from worker.dialogue import Dialogue, Said
 from worker.engines.house import EngineHouse, Resident
 from worker.engines.protocol import Answer
 from worker.engines.wishes import Wish
+from worker.gathered import gathered
 from worker.leases import Halt, HeldClaims
 from worker.meters import Meters
 from worker.pace import Pace
@@ -131,14 +135,20 @@ class Flow:
                 if claim.blob_sha256 is None:
                     raise PictureMissing("The picture was never stored.")
                 data = self._parts.blobs.get(claim.blob_sha256)
-                engine = self._resident.engine
-                pixels = self._parts.decoders.submit(
-                    data, size=engine.image_size, resampling=engine.resampling
-                )
-                self._decoding[pixels] = claim
+                self._decoding[self._decode(claim, data)] = claim
             except CaptionerError as error:
                 failed.append(Outcome(claim, error=error))
         return failed
+
+    def _decode(self, claim: Claim, data: bytes) -> Future[DecodedImage]:
+        decode = partial(
+            self._parts.decoders.submit,
+            size=self._resident.engine.image_size,
+            resampling=self._resident.engine.resampling,
+        )
+        if claim.options.collective is None:
+            return decode(data)
+        return gathered([decode(each) for each in unpacked(data)])
 
     def _step(self, future: Future[Any]) -> list[Outcome]:
         if future in self._decoding:

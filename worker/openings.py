@@ -3,7 +3,7 @@
 import re
 
 _PICTURE = r"(?:image|picture|photo|photograph|pic|snapshot|screenshot)s?"
-_ARTICLE = r"(?:an?|the|this|one|some|my|your)"
+_ARTICLE = r"(?:an?|the|this|these|those|one|some|my|your)"
 _SHOWS = r"(?:of|shows?|showing|depicts?|depicting|features?|featuring|contains?|captures?|with)"
 _IS = r"(?:\s+is|['\u2019]s)"
 _THERE = rf"(?:there(?:{_IS}|\s+are)|(?:this|it|that|here){_IS}|these\s+are)"

@@ -76,10 +76,11 @@ class Case:
         self.model, self.processor = REFERENCES[self.kind](self.folder)
         self.reference = cache(self._reference)
 
-    def inputs(self, picture: Image.Image, options: Options = PLAIN) -> Any:
-        """What the model's own processor makes of a chat about a picture as it came."""
+    def inputs(self, *pictures: Image.Image, options: Options = PLAIN) -> Any:
+        """What the model's own processor makes of a chat about pictures as they came."""
         prompt = prompt_for(options)
-        asked = [{"type": "image", "image": picture}, {"type": "text", "text": prompt.user}]
+        shown = [{"type": "image", "image": picture} for picture in pictures]
+        asked = [*shown, {"type": "text", "text": prompt.user}]
         told = [{"type": "text", "text": prompt.system}]
         return self.processor.apply_chat_template(
             [[{"role": "system", "content": told}, {"role": "user", "content": asked}]],

@@ -71,7 +71,7 @@ def test_the_network_is_given_bit_for_bit_what_the_models_own_processor_makes(
     engine, network = listening
     for picture, pixels in zip(PICTURES, case.pixels, strict=True):
         engine.caption([pixels], replace(options, max_new_tokens=1))
-        for name, tensor in case.inputs(picture, options).items():
+        for name, tensor in case.inputs(picture, options=options).items():
             assert torch.equal(network.asked[-1][name], tensor), name
 
 
@@ -110,7 +110,7 @@ def test_what_may_not_come_twice_is_of_the_answer_alone(case, beams) -> None:
         assert len(set(pairs)) == len(pairs)
     assert answers != case.engine.caption(case.pixels, freely)
     # The question has these tokens, too, and they may come.
-    asked = set(case.inputs(PICTURES[0], freely)["input_ids"][0].tolist())
+    asked = set(case.inputs(PICTURES[0], options=freely)["input_ids"][0].tolist())
     assert asked & {token for answer in answers for token in answer.tokens}
 
 

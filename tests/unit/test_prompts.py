@@ -55,6 +55,12 @@ def test_a_system_prompt_of_the_callers_own_takes_the_place_of_ours() -> None:
     assert prompt_for(Options(system="You are terse.")).system == "You are terse."
 
 
+def test_several_pictures_are_asked_about_together() -> None:
+    assert "what these 3 pictures show" in prompt_for(Options(collective=3)).user
+    question = "Who is in all of them?"
+    assert prompt_for(Options(collective=3, prompt=question)).user == question
+
+
 @pytest.mark.parametrize("fault", list(Fault))
 def test_who_is_asked_again_is_told_what_was_wrong(fault: Fault) -> None:
     first = prompt_for(Options(prompt="What is it?"))
@@ -82,9 +88,9 @@ def test_the_version_is_raised_with_every_change_of_words() -> None:
         for length in (None, *Length)
         for language in (None, "gsw", *prompts.LANGUAGES)
     ]
-    asked.append(prompt_for(prompts.yes_or_no("Is it?")))
+    asked += [prompt_for(prompts.yes_or_no("Is it?")), prompt_for(Options(collective=3))]
     written = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
-    assert (PROMPT_VERSION, written) == ("2", "a7ade922e1c2")
+    assert (PROMPT_VERSION, written) == ("2", "15451aa1ec41")
 
 
 def test_prompts_are_made_without_a_network_library() -> None:

@@ -7,6 +7,7 @@ How a chat is written down is told in `chat_text`, and which networks there are 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from captioner.images import Resampling
@@ -61,14 +62,14 @@ class ChatEngine:
         *,
         stopped: Stopped | None = None,
     ) -> list[Caption | None]:
-        """One answer per picture, without the question.
+        """One answer per picture, or per collection of pictures, without the question.
 
         After each token it is asked which captions are `stopped`; those end there, as `None`.
         """
         inputs = self._inputs(pictures, prompt_for(options))
         given = inputs["input_ids"].shape[1]
         return answers(
-            self._model.generate,
+            self._generate,
             inputs,
             options,
             frame=Frame(given=given, kept=given, ends=self._ends, tokenizer=self._tokenizer),
@@ -78,15 +79,18 @@ class ChatEngine:
 
     def _inputs(self, pictures: Sequence[Pixels], prompt: Prompt) -> dict[str, torch.Tensor]:
         # A batch has one question, so its rows are of one length, and nothing is padded.
-        row = self._text.inputs(prompt)
+        collected = np.stack([p if p.ndim == 4 else p[None] for p in pictures])  # (B, N, H, W, 3)
+        rows, each = collected.shape[:2]
+        row = self._text.inputs(prompt, pictures=each)
         device = self._placement.device
-        inputs = {
-            name: torch.tensor([ids] * len(pictures), device=device) for name, ids in row.items()
-        }
-        return {
-            **inputs,
-            "pixel_values": pixel_values(self._images, pictures, self._placement, **self._whole),
-        }
+        inputs = {name: torch.tensor([ids] * rows, device=device) for name, ids in row.items()}
+        flat = list(collected.reshape(-1, *collected.shape[2:]))
+        values = pixel_values(self._images, flat, self._placement, **self._whole)
+        return {**inputs, "pixel_values": values.reshape(rows, each, *values.shape[1:])}
+
+    def _generate(self, *, pixel_values: torch.Tensor, **more: Any) -> Any:
+        # (B, N, 3, H, W) -> (B * N, 3, H, W): the pictures in the order of their places in the text
+        return self._model.generate(pixel_values=pixel_values.flatten(0, 1), **more)
 
 
 def chat_engine(

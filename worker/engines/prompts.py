@@ -18,6 +18,7 @@ SYSTEM = (
     "and nothing that it does not show. Answer with the description alone."
 )
 QUESTION = "Describe this picture."
+QUESTION_OF_ALL = "Describe what these {pictures} pictures show together, as one text."
 
 LENGTHS = {
     Length.SHORT: "Use one short sentence of at most ten words.",
@@ -98,13 +99,17 @@ def prompt_for(options: Options) -> Prompt:
     question = (options.prompt or "").strip()
     length = options.length or (None if question else Length.MEDIUM)
     wishes = [
-        question or QUESTION,
+        question or _question(options.collective),
         LENGTHS[length] if length else "",
         f"Answer in {_language(options.language)}." if options.language else "",
         AGAIN[options.again] if options.again else "",
     ]
     system = (options.system or "").strip() or SYSTEM
     return Prompt(system, " ".join(wish for wish in wishes if wish))
+
+
+def _question(collective: int | None) -> str:
+    return QUESTION_OF_ALL.format(pictures=collective) if collective else QUESTION
 
 
 def yes_or_no(question: str) -> Options:

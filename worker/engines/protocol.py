@@ -12,7 +12,11 @@ from captioner.images import Resampling
 from captioner.options import PLAIN, Options
 
 Pixels = npt.NDArray[np.uint8]
-"""One picture as the engine wants it: (height, width, 3), RGB."""
+"""One picture as the engine wants it: (height, width, 3), RGB.
+
+For one caption of several pictures: (pictures, height, width, 3). Chat models alone take these, as
+many in each of a batch as its options say.
+"""
 
 
 @dataclass(frozen=True)
