@@ -178,9 +178,7 @@ class Flow:
         batcher = self._resident.batcher
         rank, hurried = claim.rank, claim.hurried
         if claim.alone or not asks.repeatable:
-            return batcher.submit(
-                wish, group=asks, alone=claim.alone, rank=rank, hurried=hurried
-            )
+            return batcher.submit(wish, group=asks, alone=claim.alone, rank=rank, hurried=hurried)
         key = (claim.model, self._resident.version, claim.blob_sha256, asks)
         return self._parts.sharing.submit(
             batcher, wish, key=key, group=asks, rank=rank, hurried=hurried

@@ -58,9 +58,23 @@ def test_captions_come_from_the_server(http: httpx.Client, vllm: VllmServer) -> 
     assert vllm.chats[-1]["messages"][1]["content"][1]["text"].endswith("Answer in German.")
 
 
-def test_beams_are_refused(http: httpx.Client, vllm: VllmServer) -> None:
-    answer = http.post("/captionImage", files=files(picture("red")), data={"num_beams": "2"})
-    assert problem(answer, 422, "invalid_option")["option"] == "num_beams"
+def test_lengths_and_flags_are_asked_in_words(http: httpx.Client, vllm: VllmServer) -> None:
+    data = {"length": "short", "flag": "Is it red?"}
+    body = http.post("/captionImageBlocking", files=files(picture("red")), data=data).json()
+    assert body["result"] == ["A red picture, 64 by 48."]
+    first, second = (chat["messages"][1]["content"][1]["text"] for chat in vllm.chats[-2:])
+    assert "one short sentence" in first
+    assert second == "Is it red?"
+
+
+@pytest.mark.parametrize(
+    "data", [{"num_beams": "2"}, {"no_repeat_ngram": "2"}, {"collective": "true"}], ids=str
+)
+def test_what_the_server_cannot_do_is_refused(
+    http: httpx.Client, vllm: VllmServer, data: dict
+) -> None:
+    answer = http.post("/captionImage", files=files(picture("red")), data=data)
+    assert [problem(answer, 422, "invalid_option")["option"]] == list(data)
 
 
 def test_a_picture_that_the_server_refuses_fails_alone(
