@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from transformers import BlipImageProcessorPil
 
 from benchmarks import noise
-from benchmarks.report import heading, keep
+from benchmarks.report import RESULTS, heading, keep
 from captioner.images import fit
 from captioner.options import Options
 from worker.engines.blip import FastBlipEngine, Network, TorchNetwork
@@ -35,6 +36,10 @@ MEMORY_GFLOP = 2 * 577 * 768 * 768 * 24 / 1e9
 STEP_WEIGHTS = 12 * (6 * 768 * 768 + 2 * 768 * 3072) + 768 * 30_524
 """Weights that each token reads: those of the layers but the keys and values of pictures; the head.
 """
+STEP_MEMORY = 24 * 577 * 768
+"""Numbers that each token reads of each picture: keys and values of twelve layers."""
+WIDTHS = {"float32": (4, 4), "bfloat16": (2, 2), "int8": (1, 2)}
+"""Bytes of a weight, and of a number that is remembered of a picture."""
 
 
 class Numbers:
@@ -148,6 +153,56 @@ def main() -> None:
     keep("engine", _report(times, nets))
 
 
+@dataclass(frozen=True)
+class Share:
+    """How near a network comes to what the machine can do."""
+
+    name: str
+    look_s: float
+    step_s: float
+    gflops: float
+    of_product: float
+    gigabytes: float
+    of_reading: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:20} looking {self.look_s:.3f} s per picture, {self.gflops:.0f} GFLOP/s, "
+            f"{self.of_product:.0%} of the product; a step of 8 {self.step_s * 1e3:.1f} ms, "
+            f"{self.gigabytes:.0f} GB/s, {self.of_reading:.0%} of reading"
+        )
+
+
+def share(name: str, net: Network, peaks: dict[str, float], read: float) -> Share:
+    """Of the plain product in the same format (int8: in bfloat16), and of reading memory."""
+    look, step = stages(net)
+    weights, remembered = WIDTHS[name.split()[1]]
+    done = (VISION_GFLOP + MEMORY_GFLOP) / look
+    moved = (STEP_WEIGHTS * weights + 8 * STEP_MEMORY * remembered) / step / 1e9
+    peak = peaks["float32" if weights == 4 else "bfloat16"]
+    return Share(name, look, step, done, done / peak, moved, moved / read)
+
+
+def plot(times: dict[tuple[str, int], float], shares: list[Share], path: Path) -> None:
+    """How many times as fast, and how near to the limits, as SVG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    fast, near = figure.subplots(1, 2)
+    base = times["the seeds' call", 1]
+    labels = [f"{name}, {size}" for name, size in times]
+    fast.barh(labels, [base / seconds for seconds in times.values()])
+    fast.invert_yaxis()
+    fast.set(xlabel="times as fast as the usual call, by batch size")
+    places = np.arange(len(shares))
+    near.bar(places - 0.2, [100 * each.of_product for each in shares], 0.4, label="looking")
+    near.bar(places + 0.2, [100 * each.of_reading for each in shares], 0.4, label="a step of 8")
+    near.set_xticks(places, [each.name.replace(" ", "\n") for each in shares])
+    near.set(ylabel="percent of a plain product, and of reading memory")
+    near.legend()
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
 def _report(times: dict[tuple[str, int], float], nets: dict[str, Network]) -> str:
     base = times["the seeds' call", 1]
     lines = [f"{'':20} {'batch':>5} {'s per picture':>14} {'times as fast':>14}"]
@@ -157,20 +212,12 @@ def _report(times: dict[tuple[str, int], float], nets: dict[str, Network]) -> st
     ]
     peaks = {"float32": gflops(torch.float32), "bfloat16": gflops(torch.bfloat16)}
     read = gigabytes_per_second()
+    shares = [share(name, net, peaks, read) for name, net in nets.items()]
     lines += ["", f"matrix products: {peaks['float32']:.0f} GFLOP/s in float32, "
               f"{peaks['bfloat16']:.0f} in bfloat16; memory: {read:.0f} GB/s", ""]  # fmt: skip
-    for name, net in nets.items():
-        look, step = stages(net)
-        dtype = name.split()[1]
-        width = 4 if dtype == "float32" else 2
-        done = (VISION_GFLOP + MEMORY_GFLOP) / look
-        lines.append(
-            f"{name:20} looking {look:.3f} s per picture, {done:.0f} GFLOP/s, "
-            f"{done / peaks[dtype]:.0%} of the product; a step of 8 {step * 1e3:.1f} ms, "
-            f"{STEP_WEIGHTS * width / step / 1e9:.0f} GB/s of weights, "
-            f"{STEP_WEIGHTS * width / step / 1e9 / read:.0%} of reading"
-        )
+    plot(times, shares, RESULTS / "engine.svg")
     settings: dict[str, object] = {
         "tokens": TOKENS, "rounds": ROUNDS, "input": "480x640", "threads": torch.get_num_threads()
     }  # fmt: skip
-    return heading("BLIP-base by itself", settings) + "\n".join(lines)
+    title = "BLIP-base by itself (plot: engine.svg)"
+    return heading(title, settings) + "\n".join([*lines, *map(str, shares)])

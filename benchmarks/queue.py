@@ -29,7 +29,7 @@ from models import Job
 from tests import processes, stacks
 from tests.pictures import encoded
 
-CONNECTIONS = 4
+CONNECTIONS = 16
 SINGLES, JOBS_OF_32, CALLS = 1_000, 100, 200
 numbers = count(1)
 """No two pictures are the same, so that none is remembered or shared."""
@@ -153,12 +153,11 @@ def spread(found: list[float]) -> str:
 
 def costs(stack: str) -> list[str]:
     """The lines of one stack."""
-    with serving(stack) as place:
+    with serving(stack, CAPTIONER_CACHE_TTL_S="3600") as place:
         per_second(place, 50, 1)  # warm
         jobs, _ = per_second(place, SINGLES, 1)
         _, images = per_second(place, JOBS_OF_32, 32)
         blocking = [place.door.blocking_ms(form([picture()])) for _ in range(CALLS)]
-    with serving(stack, CAPTIONER_CACHE_TTL_S="3600") as place:
         known = form([picture()])
         for _ in range(3):
             place.door.blocking_ms(known)

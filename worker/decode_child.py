@@ -42,7 +42,7 @@ def decode_and_fit(
     resampling: images.Resampling = images.Resampling.BICUBIC,
 ) -> NDArray[np.uint8]:
     """The picture in a `size` as `images.fit` takes it. Raises `ImageError`."""
-    return images.fit(images.decode(data, limits), size, resampling)
+    return images.fit(images.decode(data, limits, wanted=size), size, resampling)
 
 
 def confine(memory_bytes: int) -> None:

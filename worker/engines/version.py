@@ -8,7 +8,7 @@ from worker.dialogue import DIALOGUE_VERSION
 from worker.engines.prompts import PROMPT_VERSION
 from worker.engines.protocol import Engine
 
-SHAPING = ("max_new_tokens",)
+SHAPING = ("max_new_tokens", "fast_decode")
 """Settings of a worker that shape its captions."""
 
 
