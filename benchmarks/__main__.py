@@ -6,7 +6,17 @@
 import sys
 from importlib import import_module
 
-ALL = ("service", "engine", "queue", "fairness", "chat-prefix", "decode", "litserve", "memory")
+ALL = (
+    "service",
+    "engine",
+    "queue",
+    "fairness",
+    "chat-prefix",
+    "decode",
+    "profile",
+    "litserve",
+    "memory",
+)
 BY_NAME = (*ALL, "gpu")
 """`gpu` needs a GPU, and only torch, transformers, numpy and pillow: nothing is imported before."""
 KNOW_SHORT = ("litserve", "memory", "gpu")
