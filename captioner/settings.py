@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from captioner import addresses
+from captioner import addresses, vllm
 from captioner.outbound.rules import Rules
 from captioner.setting_groups import Keeping, Models, Requests, Webhooks
 from captioner.webhooks.secret import is_secret
@@ -175,7 +175,8 @@ class Settings(Webhooks, Keeping, Requests, Models):
                 f"max_bodies_bytes={self.max_bodies_bytes} must be at least {largest}: "
                 "else the largest request that is allowed could never be read"
             )
-        if self.vllm_timeout_s >= self.hang_s:
+        asks_vllm = any(map(vllm.is_address, self.model_sources.values()))
+        if asks_vllm and self.vllm_timeout_s >= self.hang_s:
             raise ValueError(
                 f"vllm_timeout_s={self.vllm_timeout_s} must be below hang_s={self.hang_s}: else a "
                 "worker would end itself while it waits"

@@ -20,8 +20,9 @@ from tests.integration.conftest import settings_of
 from tests.pictures import plain
 from tests.processes import until
 
-LASTING = 12
-"""Threads of both processes together that stay: main, watcher, listener; and room for a request."""
+LASTING = 14
+"""Threads of both processes together that stay: main, watcher, listener, those that look at the
+line and that store jobs; and room for a request."""
 
 
 class Api:

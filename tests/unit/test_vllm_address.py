@@ -64,8 +64,13 @@ def test_an_empty_key_is_none() -> None:
 
 
 def test_the_wait_for_a_server_is_shorter_than_that_for_an_engine() -> None:
+    asked = {"gemma": "vllm:http://box:8000"}
     with pytest.raises(ValidationError, match="vllm_timeout_s"):
-        Settings(_env_file=None, vllm_timeout_s=300, hang_s=300)
+        Settings(_env_file=None, model_sources=asked, vllm_timeout_s=300, hang_s=300)
+
+
+def test_who_asks_no_server_need_not_wait_less_than_for_an_engine() -> None:
+    assert Settings(_env_file=None, hang_s=3).hang_s == 3
 
 
 def test_a_built_in_name_may_be_served_by_a_server() -> None:
