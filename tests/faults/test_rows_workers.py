@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from captioner.jobs.ranking import FEW
 from tests.faults.bent_worker import DIED_BEFORE_ACK
 from tests.faults.crew import LIVELY, Crew, bent, deliveries, faultless, forms
 from tests.faults.drawn import Order
@@ -18,9 +19,10 @@ BATCH = 16
 def in_one_batch(crew: Crew, *orders: Order) -> tuple[int, int]:
     """Sixteen pictures in one batch of the engine. Returns its process and the first's number.
 
-    The engine is kept busy by another picture while they gather.
+    The engine is kept busy by another picture while they gather. That one's job is no small one:
+    for those, batches are kept short.
     """
-    busy = crew.post(Order.SLEEP)
+    busy = crew.post(Order.SLEEP, *[Order.NONE] * FEW)
     crew.see(crew.accepted[busy][0])
     first = crew.accepted[crew.post(*orders, *[Order.NONE] * (BATCH - len(orders)))][0]
     return crew.see(first, batch=BATCH), first
