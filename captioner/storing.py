@@ -42,7 +42,7 @@ class Storing:
     def store_in(self, session: Session, entries: Sequence[Entry]) -> list[JobState]:
         """The jobs' states, once the session's transaction is committed."""
         pictures.keep(session, self._blobs, (kept for each in entries for kept in each.kept))
-        states = jobs.create_all(session, [(each.order, each.listed) for each in entries])
+        states = jobs.create(session, [(each.order, each.listed) for each in entries])
         tallies.add(session, *(entry.tally for entry in entries))
         return states
 

@@ -29,7 +29,7 @@ id. Where a job must come first (`cancel`), images that others hold are skipped,
 
 from captioner.jobs.claiming import claim, held_no_longer, hurried_next, renew
 from captioner.jobs.controlling import cancel, expire_due, reason, retry, stop_left
-from captioner.jobs.creating import create, create_all
+from captioner.jobs.creating import create
 from captioner.jobs.deleting import (
     Gone,
     delete_delivered,
@@ -51,7 +51,6 @@ __all__ = [
     "cancel",
     "claim",
     "create",
-    "create_all",
     "delete_delivered",
     "delete_job",
     "delete_old",

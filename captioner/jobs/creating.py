@@ -16,14 +16,7 @@ from captioner.work import Order, Picture, Remembered
 from models import ImageState, Job, JobImage, JobState
 
 
-def create(session: Session, order: Order, *, pictures: Sequence[Picture]) -> JobState:
-    """Write a job and its images: see `create_all`."""
-    return create_all(session, [(order, pictures)])[0]
-
-
-def create_all(
-    session: Session, wanted: Sequence[tuple[Order, Sequence[Picture]]]
-) -> list[JobState]:
+def create(session: Session, wanted: Sequence[tuple[Order, Sequence[Picture]]]) -> list[JobState]:
     """Write jobs and their images: `queued`, but `failed` where a picture was refused, and
     `succeeded` where its caption is known. Returns the jobs' states: final where all of them are.
 

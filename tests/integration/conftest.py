@@ -84,7 +84,7 @@ def make(database: Database) -> Callable[..., UUID]:
                         created_at=now(),
                     )
                 )
-            jobs.create(session, Order(job_id, of, **order), pictures=pictures)
+            jobs.create(session, [(Order(job_id, of, **order), pictures)])
         return job_id
 
     return made

@@ -77,7 +77,7 @@ class Bench:
         job_id = uuid7()
         pictures = [Picture(None, None, source_url=url) for url in urls]
         with self.database.write() as session:
-            jobs.create(session, Order(job_id, model_of(job_id)), pictures=pictures)
+            jobs.create(session, [(Order(job_id, model_of(job_id)), pictures)])
         return job_id
 
     def fetch(self, job_id: UUID) -> None:

@@ -48,7 +48,7 @@ class Shelf:
         job_id = uuid7()
         with self.database.write() as session:
             order = Order(job_id, model_of(job_id))
-            jobs.create(session, order, pictures=[Picture("x.png", name) for name in pictures])
+            jobs.create(session, [(order, [Picture("x.png", name) for name in pictures])])
         if ended_s is not None:
             error = CaptionFailed("no answer") if failed else None
             with self.database.write() as session:

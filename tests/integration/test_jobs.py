@@ -137,12 +137,9 @@ def test_workers_that_finish_at_once_lose_no_count(database, make) -> None:
 
 
 def test_a_job_without_a_usable_picture_is_refused(database) -> None:
+    refused = [Picture(None, None, ImageTruncated("cut"))]
     with pytest.raises(ValueError, match="at least one picture"), database.write() as session:
-        jobs.create(
-            session,
-            Order(uuid7(), "scenes"),
-            pictures=[Picture(None, None, ImageTruncated("cut"))],
-        )
+        jobs.create(session, [(Order(uuid7(), "scenes"), refused)])
 
 
 def test_fewer_attempts_than_before_leave_no_image_behind(database, make) -> None:

