@@ -10,13 +10,16 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	$$name -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && { echo $$name; break; }; done)
 
 PYTEST := $(BIN)/python -m pytest -p tests.no_skips
-# By file, as most files start a service once; the long ones first.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# By file, as most files start a service once; the long ones first. Much of it is waiting.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 # What uses one running service has it alone, so there is one lane for each broker.
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
+# Hundreds of processes read the same modules: what one has compiled, the others need not.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-gpu test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness bench-litserve bench-memory bench-gpu docs constraints
+.PHONY: help venv demo test test-gpu test-services faults faults-rows faults-short lint types fmt bench bench-engine bench-queue bench-fairness bench-listing bench-litserve bench-memory bench-gpu docs constraints
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +96,9 @@ bench-queue: venv ## What the queue costs: the whole service around an engine th
 
 bench-fairness: venv ## Single pictures beside a job of thousands, with engines of three kinds.
 	$(BIN)/python -m benchmarks fairness
+
+bench-listing: venv ## Lists and statistics over a million jobs.
+	$(BIN)/python -m benchmarks listing
 
 bench-litserve: venv ## The same load on LitServe, and on ours, in one run.
 	$(BIN)/python -m benchmarks litserve

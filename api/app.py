@@ -1,23 +1,28 @@
 """The Flask application."""
 
-from flask import Flask, Response
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import errors
+from api import errors, guard, headers, lines, spans, traffic
 from api.request import BoundedRequest
 from api.room import Room
 from api.routes import (
+    admin,
     captions,
     controls,
     deleting,
     docs,
     events,
     health,
+    images,
     metrics,
+    page,
+    upload,
+    vlm,
     webhooks,
     workers,
 )
-from captioner import logs
+from captioner import logs, tracing
 from captioner.services import Services
 from captioner.settings import load
 
@@ -25,15 +30,15 @@ EXTENSION = "captioner"
 ROOM = "captioner.room"
 FORM_BUFFER_BYTES = 256 * 1024
 """Bytes of a text part. Werkzeug bounds its read buffer by it too: 64 KiB breaks large files."""
-FORM_EXTRA_PARTS = 16
-"""Parts of a form besides its pictures: model, prompt, and a little room."""
+FORM_EXTRA_PARTS = 32
+"""Parts of a form besides its pictures: model, options, styles, and a little room."""
 
 
 def create_app(services: Services | None = None) -> Flask:
     """Build the application. With no services given, they are made from the environment."""
     services = services or Services(load())
     settings = services.settings
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format, marks=lines.marks)
     app = Flask("api", static_folder=None)
     app.request_class = BoundedRequest
     app.config.update(
@@ -46,8 +51,14 @@ def create_app(services: Services | None = None) -> Flask:
     app.extensions[ROOM] = Room(settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+    traffic.register(app, services.traffic)
+    tracing.configure(settings, service="api")
+    spans.register(app)
     errors.register(app)
+    guard.register(app)
     app.register_blueprint(captions.blueprint)
+    app.register_blueprint(images.blueprint)
+    app.register_blueprint(upload.blueprint)
     app.register_blueprint(events.blueprint)
     app.register_blueprint(deleting.blueprint)
     app.register_blueprint(controls.blueprint)
@@ -55,12 +66,9 @@ def create_app(services: Services | None = None) -> Flask:
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
+    app.register_blueprint(admin.blueprint)
+    app.register_blueprint(vlm.blueprint)
+    page.register(app)
     docs.register(app)
-    app.after_request(_headers)
+    headers.register(app, settings)
     return app
-
-
-def _headers(response: Response) -> Response:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response

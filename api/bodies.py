@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,10 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
-from werkzeug.datastructures import FileStorage
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from api import hooks, parameters
-from api.forms import OptionFields, SubmitJson
+from api.current import caller
+from api.forms import OptionFields, StyleFields, SubmitJson
+from api.guard import network
 from captioner.errors import (
     ImageEmpty,
     ImageTooManyBytes,
@@ -26,59 +29,79 @@ from captioner.errors import (
     StorageUnavailable,
     UnsupportedMediaType,
 )
-from captioner.intake import Submission
 from captioner.options import Options
 from captioner.outbound.urls import MAX_CHARS
 from captioner.settings import Settings
+from captioner.submission import Submission
 from captioner.taken import Link, Upload
 from models import Priority
 
 FILE_FIELDS = ("images", "images[]", "file")
 TEXT_FIELDS = (
-    "model", *OptionFields.model_fields, "priority", "store", "webhook", "webhook_events"
+    "model", *OptionFields.model_fields, *StyleFields.model_fields,
+    "priority", "store", "webhook", "webhook_events",
 )  # fmt: skip
 MAX_FILE_NAME_CHARS = 255
+CHUNK_BYTES = 65_536
+HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-def read_submission(request: Request, *, settings: Settings) -> Submission:
-    """The submission in a request's body. Raises a `RequestError` that names what is wrong."""
+def read_submission(
+    request: Request, *, settings: Settings, styles: Sequence[str] | None = None
+) -> Submission:
+    """The submission in a request's body. Raises a `RequestError` that names what is wrong.
+
+    `styles` are those of a form that names none.
+    """
     max_image_bytes = settings.max_image_bytes
     if request.mimetype == "application/json":
         limit = min(settings.max_json_bytes, settings.max_body_bytes)
         submission = _from_json(_whole_body(request, limit), max_image_bytes)
     elif request.mimetype == "multipart/form-data":
-        submission = _from_form(request, max_image_bytes)
+        submission = _from_form(request, max_image_bytes, styles)
     else:
         raise UnsupportedMediaType(
             f"The content type is {request.mimetype or 'missing'!r}; "
             "send application/json or multipart/form-data."
         )
+    return with_headers(submission, request)
+
+
+def with_headers(submission: Submission, request: Request) -> Submission:
+    """The submission, with what the request says of it outside its body."""
+    who, address = caller(), request.remote_addr or ""
     return replace(
         submission,
-        caller=request.remote_addr or "",
+        caller=who.share(address),
+        owner=who.owner,
+        account=who.account(network(address)),
         cancel_after_s=parameters.cancel_after_s(request),
         idempotency_key=parameters.idempotency_key(request),
         anew=parameters.anew(request),
     )
 
 
-def _whole_body(request: Request, limit: int) -> bytes:
+def _whole_body(request: Request, limit: int) -> bytearray:
     """All of a body that is held in memory, several times over: so it may not be large."""
     request.max_content_length = limit + 1  # a stream ends there silently: one more tells
-    body = request.get_data(cache=False)
+    body = bytearray()  # Werkzeug's own way makes a copy at the end
+    while chunk := request.stream.read(CHUNK_BYTES):
+        body += chunk
     if len(body) > limit:
         raise PayloadTooLarge(f"The body has over {limit} bytes. Send a form: it may be larger.")
     return body
 
 
-def _from_json(body: bytes, max_image_bytes: int) -> Submission:
+def _from_json(body: bytearray, max_image_bytes: int) -> Submission:
     given = parse_json(body)
     _refuse_unknown_names(given)
     asked = _checked(SubmitJson, given)
-    if asked.imgurls and asked.imgurl:
-        raise InvalidRequest("imgurl is another name of imgurls: send one of the two.")
-    uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in asked.imgb64s]
+    for name in ("imgb64", "imgurl"):
+        if getattr(asked, name) and getattr(asked, f"{name}s"):
+            raise InvalidRequest(f"{name} is another name of {name}s: send one of the two.")
+    texts = asked.imgb64s or asked.imgb64
+    uploads = [Upload(partial(_decode, text, max_image_bytes)) for text in texts]
     links = [Link(url, _shown_name(_last_part(url))) for url in asked.imgurls or asked.imgurl]
     return Submission(
         [*uploads, *links],
@@ -87,6 +110,7 @@ def _from_json(body: bytes, max_image_bytes: int) -> Submission:
         priority=Priority[asked.priority.upper()],
         stored=asked.store,
         webhook=hooks.hook(asked.webhook, asked.webhook_events),
+        styling=asked.styling,
     )
 
 
@@ -108,26 +132,8 @@ def _refuse_unknown_names(given: Any) -> None:
         )
 
 
-def _from_form(request: Request, max_image_bytes: int) -> Submission:
-    with _spooled():
-        files = request.files  # here the body is read
-    unknown = [
-        *(name for name in files if name not in FILE_FIELDS),
-        *(name for name in request.form if name not in TEXT_FIELDS),
-    ]
-    if unknown:
-        raise InvalidRequest(
-            f"The form has a field {unknown[0][:64]!r}; "
-            f"files go into 'images' or 'file', text into {' or '.join(map(repr, TEXT_FIELDS))}."
-        )
-    if len(set(files)) > 1:
-        raise InvalidRequest(
-            "Send all pictures in one field, 'images' or 'file': so they stay in order."
-        )
-    uploads = [
-        Upload(partial(_read, file, max_image_bytes), _shown_name(file.filename))
-        for _, file in files.items(multi=True)
-    ]
+def _from_form(request: Request, max_image_bytes: int, styles: Sequence[str] | None) -> Submission:
+    uploads = form_uploads(request, max_image_bytes, texts=TEXT_FIELDS)
     return Submission(
         uploads,
         request.form.get("model"),
@@ -135,12 +141,44 @@ def _from_form(request: Request, max_image_bytes: int) -> Submission:
         priority=Priority[_word(request, "priority", "normal", "low", "high").upper()],
         stored=_word(request, "store", "true", "false") == "true",
         webhook=hooks.from_form(request.form.get("webhook"), request.form.get("webhook_events")),
+        styling=style_fields(request.form).wished(default=styles),
     )
+
+
+def form_uploads(request: Request, max_image_bytes: int, *, texts: Sequence[str]) -> list[Upload]:
+    """The pictures of a form, which may have these text fields besides."""
+    with _spooled():
+        files = request.files  # here the body is read
+    unknown = [
+        *(name for name in files if name not in FILE_FIELDS),
+        *(name for name in request.form if name not in texts),
+    ]
+    if unknown:
+        words = f", text into {' or '.join(map(repr, texts))}" if texts else ""
+        name = (unknown[0] or "")[:64]  # a part may have no name at all
+        raise InvalidRequest(
+            f"The form has a field {name!r}; files go into 'images' or 'file'{words}."
+        )
+    if len(set(files)) > 1:
+        raise InvalidRequest(
+            "Send all pictures in one field, 'images' or 'file': so they stay in order."
+        )
+    return [
+        Upload(partial(_read, file, max_image_bytes), _shown_name(file.filename))
+        for _, file in files.items(multi=True)
+    ]
 
 
 def _options(request: Request) -> Options:
     given = {name: request.form[name] for name in OptionFields.model_fields if name in request.form}
     return _checked(OptionFields, given).options
+
+
+def style_fields(given: MultiDict[str, str]) -> StyleFields:
+    """What texts say of styles: of a form, or of a query. `styles` may come several times."""
+    texts = {name: given[name] for name in StyleFields.model_fields if name in given}
+    names = [name for each in given.getlist("styles") for name in each.split(",")]
+    return _checked(StyleFields, texts | ({"styles": names} if names else {}))
 
 
 def _word(request: Request, name: str, *words: str) -> str:
@@ -151,18 +189,26 @@ def _word(request: Request, name: str, *words: str) -> str:
     return given
 
 
-def parse_json(body: bytes) -> Any:
-    """JSON as RFC 8259 has it: UTF-8, no NaN, no doubled names. Raises `InvalidJson`."""
+def parse_json(body: bytes | bytearray) -> Any:
+    """JSON as RFC 8259 has it: UTF-8, no NaN, no doubled names, whole characters.
+
+    Raises `InvalidJson`.
+    """
     try:
-        return json.loads(
+        given = json.loads(
             body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_doubles
         )
+        if HALF_A_CHARACTER.search(body):  # by name; its other half may be there
+            json.dumps(given, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidJson("The JSON holds half a character (a lone surrogate).") from error
     except RecursionError as error:
         raise InvalidJson("The JSON is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise InvalidJson(f"The body is not UTF-8 (byte {error.start}).") from error
     except ValueError as error:
         raise InvalidJson(f"The body is not valid JSON: {str(error)[:200]}.") from error
+    return given
 
 
 def _no_constant(name: str) -> Any:
@@ -222,7 +268,9 @@ def _too_many(size: int, limit: int) -> str:
 
 def _shown_name(name: str | None) -> str | None:
     """A file name for showing only, never a path: printable characters, bounded."""
-    shown = "".join(c for c in name or "" if c.isprintable())
+    shown = name or ""
+    if not shown.isprintable():
+        shown = "".join(c for c in shown if c.isprintable())
     return shown[:MAX_FILE_NAME_CHARS] or None
 
 

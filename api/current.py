@@ -2,9 +2,10 @@
 
 from typing import cast
 
-from flask import current_app
+from flask import current_app, g
 
 from api.room import Room
+from captioner.access.callers import Caller
 from captioner.services import Services
 
 
@@ -16,3 +17,8 @@ def services() -> Services:
 def room() -> Room:
     """The room for bodies in this process's memory."""
     return cast(Room, current_app.extensions["captioner.room"])
+
+
+def caller() -> Caller:
+    """Who makes this request. `caller().sees` is the owner whose jobs it may see."""
+    return cast(Caller, g.caller)

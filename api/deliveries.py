@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.image_view import IndexedFault
-from api.schemas import Counts, Urls
+from api.schemas import Counts, FlagsOfEach, StylesOfEach, TagsOfEach, Urls
 from captioner.webhooks.log import Logged
 from models import DeliveryState, JobState, WebhookKind
 
@@ -65,6 +65,9 @@ class WebhookJob(BaseModel):
     status: JobState
     model: str
     result: list[str | None]
+    tags: TagsOfEach = None
+    flagged: FlagsOfEach = None
+    styled: StylesOfEach = None
     errors: list[IndexedFault]
     counts: Counts
     created_at: datetime

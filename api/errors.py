@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from captioner.errors import CaptionerError
@@ -20,6 +20,7 @@ STATUS = {
     "unsupported_media_type": 415,
     "model_unknown": 422,
     "invalid_option": 422,
+    "collective_unsupported": 400,
     "invalid_prompt": 422,
     "job_not_found": 404,
     "job_not_final": 409,
@@ -30,7 +31,15 @@ STATUS = {
     "idempotency_key_reuse": 422,
     "idempotency_in_progress": 409,
     "queue_full": 429,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "rate_limited": 429,
+    "quota_exceeded": 429,
     "webhook_not_found": 404,
+    "image_not_found": 404,
+    "unknown_size": 400,
+    "thumbnail_not_ready": 409,
+    "thumbnail_not_found": 404,
     "all_images_refused": 422,
     "image_empty": 422,
     "unsupported_image_format": 415,
@@ -57,6 +66,12 @@ STATUS = {
     "too_many_waiters": 503,
     "overloaded": 503,
     "webhooks_unconfigured": 503,
+    "invalid_style": 400,
+    "styler_unconfigured": 503,
+    "styler_unavailable": 502,
+    "styler_refused": 502,
+    "styler_blocked": 502,
+    "styler_garbled": 502,
     "shutting_down": 503,
     "internal_error": 500,
 }
@@ -90,9 +105,11 @@ def problem(code: str, *, status: int, title: str, detail: str, **extra: Any) ->
         "status": status,
         "detail": detail,
         "code": code,
+        **({"request_id": g.request_id} if "request_id" in g else {}),
         **extra,
     }
     response = jsonify(body)
+    g.problem = code  # `api.traffic` counts it
     response.status_code = status
     response.content_type = "application/problem+json"
     if status in (429, 503) or code == "idempotency_in_progress":
@@ -103,13 +120,23 @@ def problem(code: str, *, status: int, title: str, detail: str, **extra: Any) ->
 def _ours(error: CaptionerError) -> Response:
     status = STATUS[error.code]
     if status >= 500:
-        log.warning("%s: %s", error.code, error.detail, extra={"action": "request_failed"})
+        log.warning("%s: %s", error.code, error.detail, extra=_fields("request_failed"))
     response = problem(
         error.code, status=status, title=error.title, detail=error.detail, **error.extra
     )
+    if status in (401, 403):
+        response.headers["WWW-Authenticate"] = _challenge(error)
     if "urls" in error.extra:  # a job exists all the same: say where
         response.headers["Location"] = error.extra["urls"]["self"]
     return response
+
+
+def _challenge(error: CaptionerError) -> str:
+    """What a key would need (RFC 6750, section 3)."""
+    scope = error.extra.get("scope")
+    if scope:
+        return f'Bearer realm="captioner", error="insufficient_scope", scope="{scope}"'
+    return 'Bearer realm="captioner"' + (', error="invalid_token"' if g.get("showed_key") else "")
 
 
 def _http(error: HTTPException) -> Response:
@@ -129,5 +156,13 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.exception("A request failed in a way that is our fault.", exc_info=error)
+    log.exception(
+        "A request failed in a way that is our fault.",
+        exc_info=error,
+        extra=_fields("request_failed"),
+    )
     return _ours(CaptionerError("The server made a mistake; it has been logged."))
+
+
+def _fields(action: str) -> dict[str, str]:
+    return {"action": action, **({"request_id": g.request_id} if "request_id" in g else {})}

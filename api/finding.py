@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api import parameters
-from api.current import services
+from api.current import caller, services
 from captioner import forecast, queries
 from captioner.errors import InvalidRequest, JobNotFound
 from captioner.forecast import Forecast
@@ -19,13 +19,17 @@ def known_id(text: str) -> UUID:
 
 
 def read(job_id: UUID | str) -> JobRead:
-    """The job. Raises `JobNotFound`, or `JobDeleted` for one that was here."""
+    """The job. Raises `JobNotFound`, or `JobDeleted` for one that was here.
+
+    A job of others is not found, by the same statements and in the same words as one that is not.
+    """
     found = known_id(job_id) if isinstance(job_id, str) else job_id
+    owner = caller().sees
     with services().database.read() as session:
-        read = queries.job(session, found)
+        read = queries.job(session, found, owner=owner)
         if read is not None:
             return read
-        raise queries.absent(session, found)
+        raise queries.absent(session, found, owner=owner)
 
 
 def not_found(text: str) -> JobNotFound:

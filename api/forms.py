@@ -1,11 +1,23 @@
 """The shapes of requests. The OpenAPI document is made from these same classes."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from api.hooks import KINDS
+from captioner.errors import InvalidStyle
 from captioner.options import UNSAFE, Length, Options
+from captioner.styles import (
+    ALL,
+    MAX_COUNT,
+    MAX_LANGUAGE_CHARS,
+    MAX_TONE_CHARS,
+    Style,
+    Styler,
+    Styling,
+    styling,
+)
 
 PRIORITY = "'high' goes an hour ahead of 'normal', and 'low' an hour behind."
 WEBHOOK = "URL that is told when the job has started or ended, signed by Standard Webhooks."
@@ -16,10 +28,12 @@ FLAG = (
     "A question of yes or no about each picture, which chat models answer in 'flagged'. "
     "true: whether it is unsafe."
 )
+STYLES = "Styles that each caption is written in beside the plain one; 'all' for every style."
+STYLER = "Who writes them. Default: the server's."
 STORE = "Whether the job is kept once its result was delivered."
 
 
-PICTURES = ("imgb64s", "imgurls", "imgurl")
+PICTURES = ("imgb64s", "imgb64", "imgurls", "imgurl")
 """The fields of a JSON body that hold pictures."""
 
 
@@ -27,6 +41,26 @@ class Strict(BaseModel):
     """Refuses fields that it does not know, so that a misspelt one is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+STYLE_WISHES = ("count", "language", "emoji", "hashtags", "tone")
+STYLE_NAMES = {
+    "anyOf": [
+        {"type": "array", "items": {"enum": list(Style)}, "minItems": 1},
+        {"enum": [ALL, *Style]},
+        {"type": "null"},
+    ]
+}
+"""Each name that is shown to callers; others mean the same: see `captioner.styles`."""
+STYLERS = {"anyOf": [{"enum": list(Styler)}, {"type": "null"}]}
+COUNTS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_COUNT}, {"type": "null"}]}
+TONES = {"anyOf": [{"type": "string", "maxLength": MAX_TONE_CHARS}, {"type": "null"}]}
+LANGUAGES = {"anyOf": [{"type": "string", "maxLength": MAX_LANGUAGE_CHARS}, {"type": "null"}]}
+
+
+def _names(given: object) -> object:
+    """A list as it is; one text as the names that stand in it with commas between."""
+    return [name.strip() for name in given.split(",")] if isinstance(given, str) else given
 
 
 class OptionFields(BaseModel):
@@ -77,7 +111,58 @@ def _question(flag: str | bool | None) -> str | None:
     return UNSAFE if flag in (True, "true") else None
 
 
-class SubmitJson(Strict, OptionFields):
+def _listed(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+class StyleFields(BaseModel):
+    """Styles beside the plain captions. What is wrong here is told as `invalid_style`."""
+
+    styles: Annotated[
+        list[str] | str | None,
+        BeforeValidator(_names),
+        Field(description=STYLES, json_schema_extra=STYLE_NAMES),
+    ] = None
+    style_count: Annotated[
+        int | None,
+        Field(description="Captions of each style. Default: 2.", json_schema_extra=COUNTS),
+    ] = None
+    style_language: Annotated[
+        str | None,
+        Field(description="Default: that of the plain caption.", json_schema_extra=LANGUAGES),
+    ] = None
+    style_emoji: Annotated[bool | None, Field(description="Default: true.")] = None
+    style_hashtags: Annotated[bool | None, Field(description="Default: true.")] = None
+    style_tone: Annotated[
+        str | None, Field(description="In the caller's own words.", json_schema_extra=TONES)
+    ] = None
+    styler: Annotated[str | None, Field(description=STYLER, json_schema_extra=STYLERS)] = None
+
+    @property
+    def styling(self) -> Styling | None:
+        """The wish, if there is one. Raises `InvalidStyle`."""
+        return self.wished(default=None)
+
+    def wished(self, *, default: Iterable[str] | None) -> Styling | None:
+        """The wish, of these styles where none are named. Raises `InvalidStyle`."""
+        given = {name: getattr(self, name) for name in StyleFields.model_fields}
+        names = [self.styles] if isinstance(self.styles, str) else self.styles
+        others = [name for name, value in given.items() if value is not None and name != "styles"]
+        wanted = default if names is None else names
+        if wanted is None:
+            if others:
+                raise InvalidStyle(
+                    f"{others[0]}: it says how, but 'styles', which, is missing.", option=others[0]
+                )
+            return None
+        return styling(
+            styles=wanted,
+            styler=self.styler,
+            **{name: given[f"style_{name}"] for name in STYLE_WISHES},
+        )
+
+
+class SubmitJson(Strict, OptionFields, StyleFields):
     """A submission as JSON."""
 
     model_config = ConfigDict(
@@ -93,6 +178,17 @@ class SubmitJson(Strict, OptionFields):
             min_length=1,
         ),
     ]
+    imgb64: Annotated[
+        list[str],
+        FailFast(),
+        BeforeValidator(_listed),
+        Field(
+            default_factory=list,
+            description="Another name of imgb64s, which takes a single picture too.",
+            min_length=1,
+            json_schema_extra={"type": ["array", "string"]},
+        ),
+    ]
     imgurls: Annotated[
         list[str],
         FailFast(),
@@ -105,7 +201,7 @@ class SubmitJson(Strict, OptionFields):
     imgurl: Annotated[
         list[str],
         FailFast(),
-        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        BeforeValidator(_listed),
         Field(
             default_factory=list,
             description="Another name of imgurls, which takes a single URL too.",
@@ -123,13 +219,9 @@ class SubmitJson(Strict, OptionFields):
     ] = None
 
 
-class SubmitForm(OptionFields):
-    """A submission as a multipart form."""
+class _Form(OptionFields, StyleFields):
+    """What goes with the pictures of a multipart form."""
 
-    images: Annotated[
-        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
-        Field(description="Pictures, one part each. The field name 'file' works too."),
-    ]
     model: str | None = None
     priority: Annotated[Literal["low", "normal", "high"], Field(description=PRIORITY)] = "normal"
     store: Annotated[Literal["true", "false"], Field(description=STORE)] = "true"
@@ -137,3 +229,27 @@ class SubmitForm(OptionFields):
     webhook_events: Annotated[
         str | None, Field(description=f"{EVENTS} With commas between: {', '.join(KINDS)}.")
     ] = None
+
+
+class SubmitForm(_Form):
+    """A submission as a multipart form."""
+
+    images: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
+        Field(description="Pictures, one part each. The field name 'file' works too."),
+    ]
+
+
+class ImageForm(_Form):
+    """One picture for the image pipeline."""
+
+    file: Annotated[
+        str, Field(json_schema_extra={"format": "binary"}, description="A JPEG or PNG file.")
+    ]
+
+
+class UploadForm(OptionFields, StyleFields):
+    """One picture, as a multipart form."""
+
+    file: Annotated[str, Field(description="The picture.", json_schema_extra={"format": "binary"})]
+    model: str | None = None

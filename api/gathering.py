@@ -16,12 +16,14 @@ from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn import util  # type: ignore[import-untyped]
+from gunicorn.http.body import ChunkedReader  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
     STOP_KEEPALIVE_LINGER,
     TConn,
     ThreadWorker,
 )
 
+from api import parse_errors
 from api.arrival import ENOUGH_BYTES, Arrival
 from api.sockets import ClientSocket
 from api.threads import Threads
@@ -29,6 +31,8 @@ from api.threads import Threads
 log = logging.getLogger(__name__)
 
 SWEEP_S = 0.5
+DRAINED_BYTES = 64 * 1024
+"""Of a body that is left unread, gunicorn reads so much to keep the connection."""
 NOT_OURS = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EPROTO)
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PROBLEM = (
@@ -138,6 +142,23 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
             conn.close(graceful=True)
         return reusable
 
+    def handle_request(self, req: Any, conn: Connection) -> object:
+        """Called by gunicorn in a thread. Where so much of the body is left unread that it closes
+        the connection, the answer says so: else the next request might be sent on it.
+        """
+        usual = req.should_close
+        req.should_close = lambda: usual() or _is_left(req.body.reader)
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: object, exc: Exception) -> None:
+        """Called by gunicorn when a request cannot be read, or the application raised."""
+        told = parse_errors.answer(exc)
+        if told is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError):
+            util.write_nonblock(client, told)
+
     def _receive(self, conn: Connection, _socket: object) -> None:
         arrival = self._arriving[conn]
         try:
@@ -176,3 +197,10 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
     def _forget(self, conn: Connection) -> Arrival:
         self.poller.unregister(conn.sock)
         return self._arriving.pop(conn)
+
+
+def _is_left(reader: Any) -> bool:
+    """Whether gunicorn would not read the rest of a body."""
+    if isinstance(reader, ChunkedReader):
+        return reader.parser is not None
+    return getattr(reader, "length", 0) >= DRAINED_BYTES

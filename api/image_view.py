@@ -6,17 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from captioner import errors as error_tree
-from captioner.errors import CaptionerError
+from api.style_view import TITLES, IndexedStyles, StylesView, fields_of
 from captioner.options import Fault
 from captioner.queries import JobRead
 from models import ImageState, JobImage
-
-TITLES = {
-    member.code: member.title
-    for member in vars(error_tree).values()
-    if isinstance(member, type) and issubclass(member, CaptionerError)
-}
 
 
 class ImageFault(BaseModel):
@@ -48,7 +41,7 @@ class Captioned(BaseModel):
     score: float | None
 
 
-class ImageView(BaseModel):
+class ImageView(StylesView):
     """One image of a job."""
 
     position: int
@@ -92,6 +85,7 @@ class ImageView(BaseModel):
             captions=_all_captions(image),
             tags=None if image.tags is None else json.loads(image.tags),
             flagged=image.flagged,
+            **fields_of(image),
             retried_for=None if image.retried_for is None else Fault(image.retried_for),
             error=fault(image),
             cached=image.cached,
@@ -124,3 +118,13 @@ def faults(read: JobRead) -> list[IndexedFault]:
     """Why each failed image of a job has no caption."""
     found = [(image.position, fault(image)) for image in read.images]
     return [IndexedFault(index=n, **dict(why)) for n, why in found if why is not None]
+
+
+def indexed_styles(read: JobRead) -> list[IndexedStyles] | None:
+    """What became of the styles of each image; `None` where the job wants none."""
+    if read.job.styling is None:
+        return None
+    return [
+        IndexedStyles.model_validate({"index": image.position, **fields_of(image)})
+        for image in read.images
+    ]

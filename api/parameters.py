@@ -56,6 +56,14 @@ def limit(request: Request) -> int:
     return int(text)
 
 
+def flag(request: Request, name: str) -> bool:
+    """Whether `?name=true` was sent."""
+    text = request.args.get(name, "false")
+    if text not in ("true", "false"):
+        raise InvalidRequest(f"{name}={text[:64]!r} is not one of true, false.")
+    return text == "true"
+
+
 def only_failed(request: Request) -> bool:
     """Whether `?only=failed` was sent."""
     text = request.args.get("only")

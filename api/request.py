@@ -6,6 +6,7 @@ from typing import IO, Any
 from flask import Request
 
 from api.current import services
+from api.form_parser import FormParser
 from api.spool import MEMORY_BYTES, Part
 from captioner.errors import TooManyImages
 
@@ -13,6 +14,7 @@ from captioner.errors import TooManyImages
 class BoundedRequest(Request):
     """One spool for all files of a form, and no more of them than a job may have."""
 
+    form_data_parser_class = FormParser
     _spool: IO[bytes] | None = None
     _files_begun = 0
 

@@ -1,12 +1,14 @@
 """The shapes of answers. The OpenAPI document is made from these same classes."""
 
+import json
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.image_view import ImageView, IndexedFault
+from api.style_view import IndexedStyles
 from captioner.forecast import Forecast
 from captioner.options import Options
 from captioner.queries import JobListed, JobRead
@@ -33,6 +35,22 @@ class Accepted(BaseModel):
     urls: Urls
 
 
+TagsOfEach = Annotated[
+    list[list[str] | None] | None,
+    Field(description="Of each image its words of content; only where they were asked for."),
+]
+FlagsOfEach = Annotated[
+    list[bool | None] | None,
+    Field(description="Of each image the answer to the flag question; only where it was put."),
+]
+
+
+StylesOfEach = Annotated[
+    list[IndexedStyles] | None,
+    Field(description="What became of each image's styles; only where some were asked for."),
+]
+
+
 class Finished(BaseModel):
     """The job is done: one caption per image, in order; null where there is none."""
 
@@ -42,6 +60,9 @@ class Finished(BaseModel):
     result: list[str | None]
     errors: list[IndexedFault]
     urls: Urls
+    styled: StylesOfEach = None
+    tags: TagsOfEach = None
+    flagged: FlagsOfEach = None
 
 
 class Counts(BaseModel):
@@ -92,6 +113,9 @@ class JobView(JobSummary):
     options: Annotated[
         dict[str, bool | int | float | str], Field(description="The other options that were sent.")
     ]
+    styling: Annotated[
+        dict[str, Any] | None, Field(description="The styles that were asked for, and how.")
+    ]
     images: list[ImageView]
     queue_position: Annotated[
         int | None, Field(description="1 for the next job of its model; null once begun.")
@@ -115,6 +139,7 @@ class JobView(JobSummary):
                 **_summary(read.job, [image.caption for image in read.images]),
                 "prompt": read.job.prompt,
                 "options": Options.from_json(read.job.options).given,
+                "styling": read.job.styling and json.loads(read.job.styling),
                 "images": [ImageView.of(image) for image in read.images],
                 "queue_position": forecast and forecast.queue_position,
                 "images_ahead": forecast and forecast.images_ahead,
@@ -122,6 +147,14 @@ class JobView(JobSummary):
                 "expected_at": read.job.expected_at,
             }
         )
+
+
+class CacheReset(BaseModel):
+    """Captions are forgotten."""
+
+    status: Literal["ok"]
+    model: Annotated[str | None, Field(description="Whose captions alone, if one was named.")]
+    forgotten: Annotated[int, Field(description="How many there were.")]
 
 
 class Problem(BaseModel):
@@ -134,6 +167,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+    request_id: Annotated[
+        str | None, Field(description="The request's, as in X-Request-ID and in the logs.")
+    ] = None
 
 
 class ModelView(BaseModel):
@@ -190,3 +226,20 @@ def _summary(job: Job, captions: list[str | None]) -> dict[str, object]:
         "finished_at": job.finished_at,
         "urls": Urls.of(job.id),
     }
+
+
+def beyond(read: JobRead) -> dict[str, Any]:
+    """What images have beside their captions, in their order, as `Finished` takes it."""
+    views = [ImageView.of(image) for image in read.images]
+    return {"tags": [view.tags for view in views], "flagged": [view.flagged for view in views]}
+
+
+def unasked(read: JobRead) -> set[str]:
+    """What `Finished` has that the job did not ask for."""
+    given = Options.from_json(read.job.options).given
+    asked = {
+        "tags": "tags" in given,
+        "flagged": "flag" in given,
+        "styled": read.job.styling is not None,
+    }
+    return {name for name, wanted in asked.items() if not wanted}

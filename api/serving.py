@@ -1,17 +1,25 @@
 """How gunicorn runs the API: the one place for its options."""
 
+import gc
 import os
 import resource
+import shutil
 import sys
+from importlib import import_module
+from tempfile import mkdtemp
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from api.gathering import GatheringWorker
+from api.lines import Lines
+from captioner import logs
 from captioner.settings import Settings
 
 GRACE_S = 20
 """After SIGTERM, requests that run have so long to end."""
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder where the processes count together (`captioner.traffic`)."""
 SPARE_CONNECTIONS = 1024
 """Connections of a process besides those that have a thread: idle ones, and requests that come."""
 FILES_BESIDES = 4096
@@ -35,13 +43,15 @@ def gunicorn_options(settings: Settings) -> dict[str, object]:
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
         "forwarded_allow_ips": "127.0.0.1,::1",
-        "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
+        "worker_tmp_dir": _memory(),
         "accesslog": None,
         "errorlog": "-",
         "loglevel": settings.log_level.lower(),
+        "logger_class": Lines,
         "control_socket_disable": True,  # else a socket appears in the home folder
         "post_worker_init": _watch_for_the_end,
         "worker_exit": _close_services,
+        "on_exit": _forget_counts,
     }
 
 
@@ -71,7 +81,12 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Does not return."""
+    logs.configure(settings.log_level, settings.log_format)
     _allow_open_files(settings.api_threads + SPARE_CONNECTIONS + FILES_BESIDES)
+    # Its processes count there together. Read by prometheus_client once, when it is imported.
+    os.environ[COUNTS] = mkdtemp(prefix=f"captioner-counts-{os.getpid()}-", dir=_memory())
+    import_module("api.app")  # before they are forked: they share it, and are there sooner
+    gc.freeze()  # else the first collection of each would write to all of it
     Server(settings).run()
 
 
@@ -80,6 +95,15 @@ def _allow_open_files(wanted: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _memory() -> str | None:
+    return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+
+
+def _forget_counts(_server: object) -> None:
+    """Called in the first process alone: the others are gone."""
+    shutil.rmtree(os.environ[COUNTS], ignore_errors=True)
 
 
 def _watch_for_the_end(worker: Any) -> None:

@@ -6,13 +6,13 @@ this process or another, misses nothing and gets nothing twice.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from api.image_view import ImageView
-from api.told import Advance, JobEnd
+from api.told import Advance, JobEnd, PartialStyles
 from captioner import events
 from captioner.errors import DatabaseUnavailable
 from captioner.events import News
@@ -45,11 +45,13 @@ def follow(
 
 
 def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
-    until, seen = time.monotonic() + LONGEST_S, -1
+    until, seen, told = time.monotonic() + LONGEST_S, -1, set[int]()
     while time.monotonic() < until and not watch.over:
-        progress = watch.wait(after=seen, timeout_s=HEARTBEAT_S)
+        progress = watch.wait(after=seen, timeout_s=HEARTBEAT_S, or_whispers=True)
+        whispers = list(_whispers(watch, told))
+        yield from whispers
         if progress is None:
-            yield b":\n\n"
+            yield from () if whispers else (b":\n\n",)
             continue
         try:
             news = _read(services, watch.job_id, after)
@@ -61,6 +63,7 @@ def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
             return
         for image in news.images:
             after = image.event_seq or after
+            told.add(image.position)
             yield _event("image", ImageView.of(image), number=after)
         yield _event("progress", Advance.of(news.job))
         if JobState(news.job.state).final:
@@ -69,6 +72,13 @@ def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
                 services.retention.delivered(watch.job_id)
             return
         seen = max(news.job.event_seq, progress.seq)
+
+
+def _whispers(watch: Watch, told: Container[int]) -> Iterator[bytes]:
+    """What is being written of images that are not told yet."""
+    for whisper in watch.whispers():
+        if whisper.position not in told:
+            yield _event("partial", PartialStyles.of(whisper))
 
 
 def _read(services: Services, job_id: UUID, after: int) -> News | None:

@@ -6,6 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api.schemas import Counts, Urls
+from api.style_view import StyledView
+from captioner.wakeups import Whisper
 from models import Job, JobState
 
 
@@ -20,6 +22,22 @@ class Advance(BaseModel):
     def of(cls, job: Job) -> Self:
         """The view of a row."""
         return cls(id=job.id, status=JobState(job.state), counts=Counts.of(job))
+
+
+class PartialStyles(BaseModel):
+    """Styled captions as they are being written: the last of them may be cut short. Some may be
+    left out; the image's own event has them all.
+    """
+
+    id: UUID
+    position: int
+    styled: list[StyledView]
+
+    @classmethod
+    def of(cls, whisper: Whisper) -> Self:
+        """The view of what was overheard."""
+        styled = [StyledView(style=style, captions=list(them)) for style, them in whisper.styled]
+        return cls(id=whisper.job_id, position=whisper.position, styled=styled)
 
 
 class JobEnd(BaseModel):

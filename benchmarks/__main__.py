@@ -11,15 +11,17 @@ ALL = (
     "engine",
     "queue",
     "fairness",
+    "listing",
     "chat-prefix",
     "decode",
     "profile",
     "litserve",
     "memory",
+    "access",
 )
 BY_NAME = (*ALL, "gpu")
 """`gpu` needs a GPU, and only torch, transformers, numpy and pillow: nothing is imported before."""
-KNOW_SHORT = ("litserve", "memory", "gpu")
+KNOW_SHORT = ("litserve", "memory", "gpu", "access")
 
 
 def main() -> int:

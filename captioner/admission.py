@@ -6,10 +6,12 @@ pictures. What has ended costs nothing here, however much of it there is.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
+from captioner.clock import now
 from captioner.errors import QueueFull
 from captioner.settings import Settings
 from models import Job, JobState
@@ -26,18 +28,28 @@ class Unfinished:
 
     overall: int
     of_caller: int
+    at: datetime
+    """When they were counted, by the database's clock."""
 
 
 def unfinished(session: Session, caller: str) -> Unfinished:
     """How many there are now. One statement, which reads the rows of unfinished jobs only."""
+    row = session.execute(_LEFT, {"of_caller": caller}).one()
+    return Unfinished(int(row.overall), int(row.own), row.at)
+
+
+def _counting() -> Select[tuple[int, int, datetime]]:
     left = Job.image_count - Job.succeeded_count - Job.failed_count - Job.canceled_count
-    row = session.execute(
-        select(
-            func.coalesce(func.sum(left), 0).label("overall"),
-            func.coalesce(func.sum(case((Job.caller == caller, left), else_=0)), 0).label("own"),
-        ).where(Job.state.in_(UNFINISHED))
-    ).one()
-    return Unfinished(int(row.overall), int(row.own))
+    own = case((Job.caller == bindparam("of_caller"), left), else_=0)
+    return select(
+        func.coalesce(func.sum(left), 0).label("overall"),
+        func.coalesce(func.sum(own), 0).label("own"),
+        now().label("at"),
+    ).where(Job.state.in_(UNFINISHED))
+
+
+_LEFT = _counting()
+"""Made once: to make it costs more than to run it."""
 
 
 def admit(
@@ -55,7 +67,7 @@ def admit(
     """
     found = unfinished(session, caller)
     if queued:
-        found = Unfinished(found.overall - images, found.of_caller - images)
+        found = Unfinished(found.overall - images, found.of_caller - images, found.at)
     check(found, settings, images=images, pace_s=pace_s)
 
 

@@ -7,11 +7,12 @@ file system does in one go, get their names, and their folders are brought to th
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import suppress
 from uuid import uuid4
 
-SYNCS = 16
-"""Files that one process brings to the disk at once."""
+SYNCS = 8
+"""Threads in which one process brings files to the disk: a request's files are spread over them."""
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Writing:
@@ -19,45 +20,44 @@ class Writing:
 
     def __init__(self, threads: Callable[[], ThreadPoolExecutor]) -> None:
         self._threads = threads
-        self._parts: dict[Path, Path | None] = {}
+        self._parts: dict[str, str | None] = {}
 
-    def add(self, path: Path, data: bytes) -> None:
+    def add(self, path: str, data: bytes) -> None:
         """Write a file that is not there yet. It is there after `end`."""
         if path in self._parts:
             return
         part = None
-        if not path.exists():
-            folder = path.parent
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                _sync(folder.parent)
-            part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+        if not os.path.exists(path):
+            folder, name = os.path.split(path)
+            part = f"{folder}/.{name}.{uuid4().hex}.part"
         self._parts[path] = part
         if part is not None:
-            with part.open("xb") as file:
-                file.write(data)
+            _write(part, data)
 
     def end(self) -> None:
         """Let all of them appear. Raises `OSError`; those that appeared by then are whole."""
         parts = {path: part for path, part in self._parts.items() if part is not None}
         self._sync_all(parts.values())
         for path, part in parts.items():
-            part.replace(path)
+            os.replace(part, path)
+            self._parts[path] = None
         # Also of a file that another thread has only just put there.
-        self._sync_all({path.parent for path in self._parts})
+        self._sync_all({os.path.dirname(path) for path in self._parts})
 
     def drop(self) -> None:
         """Leave no part behind."""
         for part in self._parts.values():
             if part is not None:
-                part.unlink(missing_ok=True)
+                with suppress(OSError):  # what kept it from being written may keep it from this
+                    os.unlink(part)
 
-    def _sync_all(self, paths: Iterable[Path]) -> None:
+    def _sync_all(self, paths: Iterable[str]) -> None:
         ordered = list(paths)
-        under_way = [self._threads().submit(_sync, path) for path in ordered[1:]]
+        shares = [share for n in range(SYNCS) if (share := ordered[n::SYNCS])]
+        under_way = [self._threads().submit(_sync, share) for share in shares[1:]]
         try:
-            for path in ordered[:1]:
-                _sync(path)
+            for share in shares[:1]:
+                _sync(share)
         finally:
             faults = [future.exception() for future in under_way]
         for fault in faults:
@@ -65,9 +65,46 @@ class Writing:
                 raise fault
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+# Paths are text and files are descriptors, as there are many of them: path objects cost more than
+# the calls, and a file object calls more. Each call gives up the interpreter's lock, and with other
+# threads at work, to get that back takes longest.
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a new file, in a folder that may not be there yet."""
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, NEW, 0o666)
+    except FileNotFoundError:
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        _sync([os.path.dirname(folder)])
+        descriptor = os.open(path, NEW, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
     finally:
         os.close(descriptor)
+
+
+def read(path: str) -> bytes:
+    """All of a file. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        left = os.fstat(descriptor).st_size
+        pieces = []
+        while left > 0 and (piece := os.read(descriptor, left)):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(descriptor)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _sync(paths: Iterable[str]) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from captioner.blob_files import SYNCS, Writing
+from captioner.blob_files import SYNCS, Writing, read
 from captioner.errors import PictureMissing, StorageUnavailable
 
 S3_OPTIONS: dict[str, Any] = {
@@ -29,8 +29,11 @@ S3_OPTIONS: dict[str, Any] = {
 }
 """For s3fs: a store that is away is an answer within seconds, as others try again later."""
 
-BLOB = re.compile("[0-9a-f]{64}")
-PART = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{32}\.part")
+FILE = re.compile(r"([0-9a-f]{64})(\.[a-z]+)?")
+"""A picture, or a thumbnail of it."""
+PART = re.compile(r"\.[0-9a-f]{64}(\.[a-z]+)?\.[0-9a-f]{32}\.part")
+THUMBNAILS = ("small", "medium")
+"""Small versions of a picture, which lie beside it and go with it."""
 LOOKERS = 16
 """Questions to a store that is not a folder, at once."""
 
@@ -79,7 +82,7 @@ class BlobStore:
             path = self._path(sha256)
             with _stored():
                 if self._local:
-                    writing.add(Path(path), data)
+                    writing.add(path, data)
                 elif not self._files.exists(path):
                     self._files.pipe_file(path, data)  # object stores show a whole object or none
             return sha256
@@ -97,8 +100,12 @@ class BlobStore:
         Raises `PictureMissing` if the store does not have it, `StorageUnavailable` if the store
         cannot be read, or is itself not there: a drive not mounted, a bucket of another name.
         """
+        return self._get(sha256)
+
+    def _get(self, sha256: str, thumbnail: str = "") -> bytes:
         try:
-            data: bytes = self._files.cat_file(self._path(sha256))
+            path = self._path(sha256, thumbnail)
+            data: bytes = read(path) if self._local else self._files.cat_file(path)
         except Exception as error:
             if isinstance(error, FileNotFoundError) and self._is_there(error):
                 raise PictureMissing(f"Picture {sha256} is no longer stored.") from error
@@ -107,16 +114,52 @@ class BlobStore:
         return data
 
     def remove(self, sha256: str) -> None:
-        """Take a blob away; one that is not there is no fault. Raises `StorageUnavailable`.
+        """Take a blob away, and its thumbnails before it; what is not there is no fault. Raises
+        `StorageUnavailable`.
 
         Only `captioner.pictures` may: it knows that nobody needs it.
         """
+        thumbnails = [self._path(sha256, name) for name in THUMBNAILS]
+        if self._local:
+            for path in thumbnails:
+                self._remove(path)
+        else:
+            with ThreadPoolExecutor(len(thumbnails)) as threads:
+                list(threads.map(self._remove, thumbnails))
         self._remove(self._path(sha256))
+
+    def put_thumbnails(self, sha256: str, files: Mapping[str, bytes]) -> None:
+        """Store small versions of a picture, by name. Those that are there stay as they are.
+
+        Raises `StorageUnavailable`, and leaves no part behind.
+        """
+        writing = Writing(self._threads)
+        try:
+            with _stored():
+                for name, data in files.items():
+                    path = self._path(sha256, name)
+                    if self._local:
+                        writing.add(path, data)
+                    elif not self._files.exists(path):
+                        self._files.pipe_file(path, data)
+                writing.end()
+        finally:
+            writing.drop()
+
+    def thumbnail(self, sha256: str, name: str) -> bytes:
+        """The bytes of a small version of a picture. Raises as `get` does."""
+        return self._get(sha256, name)
+
+    def has_thumbnails(self, sha256: str) -> bool:
+        """Whether all of a picture's are there. Raises `StorageUnavailable`."""
+        return not self._lacking([self._path(sha256, name) for name in THUMBNAILS])
 
     def lacking(self, sha256s: Iterable[str]) -> list[str]:
         """Those of the blobs that are not there. Raises `StorageUnavailable`."""
-        wanted = list(sha256s)
-        paths = [self._path(sha256) for sha256 in wanted]
+        wanted = {self._path(sha256): sha256 for sha256 in sha256s}
+        return [wanted[path] for path in self._lacking(list(wanted))]
+
+    def _lacking(self, paths: Sequence[str]) -> list[str]:
         try:
             if self._local:
                 there = [_opens(path) for path in paths]
@@ -125,19 +168,20 @@ class BlobStore:
                     there = list(threads.map(self._files.exists, paths))
         except Exception as error:
             raise StorageUnavailable(f"Pictures could not be found ({_why(error)}).") from error
-        return [sha256 for sha256, found in zip(wanted, there, strict=True) if not found]
+        return [path for path, found in zip(paths, there, strict=True) if not found]
 
     def old(self, prefix: str, *, before: datetime) -> list[str]:
-        """The blobs with these two first hex digits, last written before then, as the
-        store dates them. Unfinished parts of that age are removed. Raises `StorageUnavailable`.
+        """The blobs with these two first hex digits that were last written before then, or have
+        a thumbnail that was, as the store dates them. Unfinished parts of that age are removed.
+        Raises `StorageUnavailable`.
         """
-        whole = []
+        whole: set[str] = set()
         for path, written in self._listing(prefix):
             name = path.rpartition("/")[2]
             if written < before and PART.fullmatch(name):
                 self._remove(path)
-            elif written < before and BLOB.fullmatch(name) and name.startswith(prefix):
-                whole.append(name)
+            elif written < before and name.startswith(prefix):
+                whole.update(found[1] for found in [FILE.fullmatch(name)] if found)
         return sorted(whole)
 
     def _listing(self, prefix: str) -> list[tuple[str, datetime]]:
@@ -162,8 +206,9 @@ class BlobStore:
             self._pool = self._pool or ThreadPoolExecutor(SYNCS, thread_name_prefix="blob-sync")
             return self._pool
 
-    def _path(self, sha256: str) -> str:
-        return f"{self._root}/{sha256[:2]}/{sha256}"
+    def _path(self, sha256: str, thumbnail: str = "") -> str:
+        name = f"{sha256}.{thumbnail}" if thumbnail else sha256
+        return f"{self._root}/{sha256[:2]}/{name}"
 
     def _is_there(self, error: FileNotFoundError) -> bool:
         if self._local:

@@ -8,14 +8,21 @@ from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from captioner.catalog import queue_of
 from captioner.settings import Settings
+
+for _scheme in ("redis", "rediss"):
+    TRANSPORT_ALIASES[_scheme] = "captioner.redis_transport:Transport"
 
 CAPTION_TASK = "captioner.caption"
 CAPTION_AGAIN_TASK = "captioner.caption_again"
 WEBHOOK_TASK = "captioner.webhook"
 WEBHOOK_QUEUE = "captioner.webhooks"
+STYLE_TASK = "captioner.style"
+STYLE_QUEUE = "captioner.styles"
+"""Of stylers that any worker can ask. A local one has its model's queue."""
 KEY_PREFIX = "cap:"
 VISIBILITY_TIMEOUT_S = 120
 SEND_S = 3
@@ -44,6 +51,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_queues": [
             *(queue_for(queue_of(model), settings) for model in settings.served_models),
             queue_for(WEBHOOK_QUEUE, settings),
+            queue_for(STYLE_QUEUE, settings),
         ],
         "task_default_queue": queue_of(settings.model),
         "task_create_missing_queues": False,

@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, Self
 
 import redis
@@ -58,13 +59,34 @@ class Place:
     @classmethod
     def of(cls, picture: str, *, model: str, version: str, options: Options) -> Self:
         """The place of the caption that this version of the model gives with these options."""
-        rest = json.dumps([PROMPTS, version, options.given], sort_keys=True)
-        return cls(picture, f"{model}:{hashlib.sha256(rest.encode()).hexdigest()}")
+        return cls(picture, _field(model, version, options))
 
     @property
     def key(self) -> str:
         """The picture's key."""
         return PREFIX + self.picture
+
+
+@lru_cache(1024)
+def _field(model: str, version: str, options: Options) -> str:
+    rest = json.dumps([PROMPTS, version, options.given], sort_keys=True)
+    return f"{model}:{hashlib.sha256(rest.encode()).hexdigest()}"
+
+
+# One command for all: of each of many, the client takes longer than the server.
+RECALL = """
+local found = {}
+for n, key in ipairs(KEYS) do
+    found[n] = redis.call('HGET', key, ARGV[n])
+end
+return found
+"""
+REMEMBER = """
+for n, key in ipairs(KEYS) do
+    redis.call('HSET', key, ARGV[2 * n], ARGV[2 * n + 1])
+    redis.call('PEXPIRE', key, ARGV[1], 'NX')
+end
+"""
 
 
 class Cache:
@@ -75,6 +97,9 @@ class Cache:
 
     def __init__(self, client: redis.Redis | None, *, ttl_s: float) -> None:
         self._client = client
+        if client is not None:
+            self._remember = client.register_script(REMEMBER)
+            self._recall = client.register_script(RECALL)
         self._ttl_ms = int(ttl_s * 1e3)
         self._away_until = 0.0
 
@@ -93,18 +118,18 @@ class Cache:
         """What is remembered at each place, in order. One question for all."""
         if not places:
             return []
-        with self._asking() as client, client.pipeline(transaction=False) as pipeline:
-            for place in places:
-                pipeline.hget(place.key, place.field)
-            return [_read(found) for found in pipeline.execute()]
+        with self._asking():
+            found = self._recall([place.key for place in places], [place.field for place in places])
+        return [_read(each) for each in found]
 
     def remember(self, captions: Mapping[Place, Remembered]) -> None:
         """Keep captions, in the place of those that were there."""
-        with self._asking() as client, client.pipeline(transaction=False) as pipeline:
-            for place, caption in captions.items():
-                pipeline.hset(place.key, place.field, _written(caption))
-                pipeline.pexpire(place.key, self._ttl_ms, nx=True)
-            pipeline.execute()
+        if not captions:
+            return
+        keys = [place.key for place in captions]
+        said = [(place.field, _written(caption)) for place, caption in captions.items()]
+        with self._asking():
+            self._remember(keys, [self._ttl_ms, *chain.from_iterable(said)])
 
     def forget(self, pictures: Iterable[str]) -> int:
         """Forget all captions of these pictures. Returns how many there were."""

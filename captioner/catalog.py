@@ -132,6 +132,17 @@ def find(name: str, settings: Settings) -> ModelEntry:
     return entry
 
 
+def style_model(settings: Settings) -> str | None:
+    """The chat model that the styler `local` asks; `None` where no such model is served."""
+    known = entries(settings)
+    wanted = (settings.style_model,) if settings.style_model else settings.served_models
+    for name in wanted:
+        entry = known.get(name)
+        if name in settings.served_models and entry is not None and entry.limits.chats:
+            return name
+    return None
+
+
 def batch_of(entry: ModelEntry, settings: Settings, *, device: str = "") -> int:
     """Pictures at once: what the operator set, and otherwise what suits model and device."""
     if "max_batch" in settings.model_fields_set:

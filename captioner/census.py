@@ -9,7 +9,8 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
-from models import ImageState, Job, JobImage, JobState
+from captioner.queries import HEARTBEATS_MISSED
+from models import DeliveryState, ImageState, Job, JobImage, JobState, WebhookDelivery, Worker
 
 AT_WORK = (ImageState.QUEUED, ImageState.RUNNING, ImageState.STYLING)
 UNFINISHED = tuple(state for state in JobState if not state.final)
@@ -89,3 +90,26 @@ def foreseen(session: Session) -> Sequence[Foreseen]:
         )
         for row in rows
     ]
+
+
+def webhooks(session: Session) -> tuple[int, float]:
+    """How many deliveries are to be sent, and for how many seconds the first has been due."""
+    pending = WebhookDelivery.state == DeliveryState.PENDING
+    found = session.execute(
+        select(func.count().label("pending"), func.min(WebhookDelivery.next_at).label("due"))
+        .select_from(WebhookDelivery)
+        .where(pending)
+    ).one()
+    if found.due is None:
+        return 0, 0.0
+    instant: datetime = session.scalars(select(now())).one()
+    return found.pending, max(0.0, (instant - found.due).total_seconds())
+
+
+def lost_workers(session: Session, *, heartbeat_s: float) -> int:
+    """Workers that fell silent without a farewell, in the last day."""
+    return session.scalars(
+        select(func.count())
+        .select_from(Worker)
+        .where(Worker.heartbeat_at < now_plus(-HEARTBEATS_MISSED * heartbeat_s))
+    ).one()

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Select, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from captioner import jobs, pictures
+from captioner import jobs, pictures, results
 from captioner.blobs import BlobStore
 from captioner.cache import OFF, Cache
 from captioner.clock import now_plus
@@ -20,7 +20,7 @@ from captioner.database import Database
 from captioner.errors import StorageUnavailable
 from captioner.jobs import Gone
 from captioner.settings import Settings
-from models import DeletedJob, IdempotencyKey
+from models import DeletedJob, IdempotencyKey, WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ ROWS = 1_000
 FOLDERS = 256
 """Of the picture store: the first two hex digits of a hash."""
 FOLDERS_AT_ONCE = 32
+RECOUNT_S = 3600.0
 
 
 class Cleaner:
@@ -44,6 +45,7 @@ class Cleaner:
         # Cleaners begin at different places, so that together they are round sooner.
         self._next_folder = random.randrange(FOLDERS)  # noqa: S311 - no secret
         self._looked_at = time.monotonic()
+        self._recounted_at = time.monotonic() - RECOUNT_S
         self._after = f"{self._next_folder:02x}"
         self._log_emptied_after: datetime | None = None
 
@@ -55,6 +57,7 @@ class Cleaner:
         self._remove(self._unused(), "Pictures that no job uses are removed.")
         self._sweep()
         self._empty_log()
+        self._recount()
 
     def sweep(self) -> None:
         """Go through the whole picture store at once, and remove what no row knows."""
@@ -95,10 +98,25 @@ class Cleaner:
                 )
             )
             session.execute(
+                delete(WebhookEndpoint).where(
+                    tuple_(WebhookEndpoint.caller, WebhookEndpoint.url_sha256).in_(
+                        self._old_endpoints()
+                    )
+                )
+            )
+            session.execute(
                 delete(IdempotencyKey).where(
                     tuple_(IdempotencyKey.caller, IdempotencyKey.key).in_(self._old_keys())
                 )
             )
+
+    def _old_endpoints(self) -> Select[str, str]:
+        # One that still wants nothing says so again, the next time that it is asked.
+        return (
+            select(WebhookEndpoint.caller, WebhookEndpoint.url_sha256)
+            .where(WebhookEndpoint.disabled_at < now_plus(-self._settings.keep_deleted_s))
+            .limit(ROWS)
+        )
 
     def _old_keys(self) -> Select[str, str]:
         return (
@@ -146,6 +164,16 @@ class Cleaner:
         with self._database.read() as session:
             orphans = pictures.unknown(session, old)
         self._remove(orphans, "Pictures that no row knows are removed.")
+
+    def _recount(self) -> None:
+        """Now and then: programs of another version may have counted nothing."""
+        if time.monotonic() < self._recounted_at + RECOUNT_S:
+            return
+        self._recounted_at = time.monotonic()
+        with self._database.write() as session:
+            wrong = results.recount(session)
+        if wrong:
+            log.info("The counts of results are corrected.", extra={"action": "recounted"})
 
     def _empty_log(self) -> None:
         """SQLite's log has what was deleted until it is moved into the file and cut."""

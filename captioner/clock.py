@@ -1,9 +1,11 @@
 """The database's own clock, as SQL, so that a skewed worker clock changes nothing."""
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Float, bindparam, select
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -31,11 +33,22 @@ def _on_sqlite(element: _Instant, compiler: SQLCompiler, **kw: Any) -> str:
     )
 
 
+def at(session: Session) -> datetime:
+    """The moment at which this is asked, by the database's clock."""
+    moment: datetime = session.scalars(_NOW).one()
+    return moment
+
+
 def now() -> ColumnElement[Any]:
     """The moment at which the statement runs."""
     return now_plus(0.0)
 
 
-def now_plus(seconds: float) -> ColumnElement[Any]:
+def now_plus(seconds: float | BindParameter[float]) -> ColumnElement[Any]:
     """That moment, some seconds later (or earlier, when negative)."""
+    if isinstance(seconds, BindParameter):
+        return _Instant(seconds)
     return _Instant(bindparam(None, float(seconds), type_=Float()))
+
+
+_NOW = select(now())

@@ -62,12 +62,12 @@ class Database:
         self._outage = Outage(_is_no_answer)
         self._turns = Turns(WRITERS, patience_s=TURN_S, in_vain=lambda: self._outage.others_ask)
         self.engine = _engine(url, answer_s, self._outage)
-        self._reader = self.engine.execution_options(captioner_begin="BEGIN")
+        self._reader = self.engine.execution_options(**_reading(self.engine))
         self._writer = self.engine.execution_options(captioner_begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction for looking only."""
+        """For looking only: one transaction on SQLite; on Postgres each statement looks anew."""
         with self._transaction(self._reader) as session:
             yield session
 
@@ -122,6 +122,14 @@ def _faults_named() -> Iterator[None]:
         if error.connection_invalidated or type(error.orig).__name__ in known:
             raise DatabaseUnavailable(_cause(error)) from error
         raise
+
+
+def _reading(engine: Engine) -> dict[str, Any]:
+    # Postgres shows each statement what is committed when it begins, in a transaction or not. To
+    # begin and end one are two questions more.
+    if engine.dialect.name == "postgresql":
+        return {"isolation_level": "AUTOCOMMIT"}
+    return {"captioner_begin": "BEGIN"}
 
 
 def _is_no_answer(error: Exception) -> bool | None:

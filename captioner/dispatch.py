@@ -84,9 +84,11 @@ def take_unpublished(
     return parcels
 
 
-def parcels_of(job_id: UUID, model: str, positions: Sequence[int], size: int) -> list[Parcel]:
+def parcels_of(
+    job_id: UUID, model: str, positions: Sequence[int], size: int, *, to_fetch: bool = False
+) -> list[Parcel]:
     """The images in messages of at most `size`."""
     return [
-        Parcel(job_id, model, tuple(positions[start : start + size]))
+        Parcel(job_id, model, tuple(positions[start : start + size]), to_fetch=to_fetch)
         for start in range(0, len(positions), size)
     ]

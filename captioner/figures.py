@@ -11,6 +11,17 @@ from models import Figure
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Bounds of the batches that are counted together."""
 STAGES = ("decode", "wait", "encode", "generate")
+SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+"""Bounds of the times of a stage that are counted together."""
+ENDINGS = ("succeeded", "failed", "canceled")
+"""What becomes of a picture."""
+ATTEMPTS = ("delivered", "failed", "disabled")
+"""What becomes of a webhook that is sent."""
+NO_MODEL = ""
+"""The model of a sum that is of none."""
+
+LONGEST = 32
+"""Characters of a name."""
 
 Key = tuple[str, str]
 """The name of a sum, and the model."""
@@ -26,6 +37,29 @@ def batches_up_to(size: int) -> str:
 def seconds_of(stage: str) -> str:
     """The name of the seconds of a stage."""
     return f"{stage}_s"
+
+
+def times_up_to(stage: str, seconds: float) -> str:
+    """The name of how often a stage took at most so long, but longer than the next smaller of
+    `SECONDS`.
+    """
+    bound = next((f"{bound:g}" for bound in SECONDS if seconds <= bound), "more")
+    return f"{stage}_in_{bound}"
+
+
+def ended(how: str) -> str:
+    """The name of the number of pictures that ended so."""
+    return f"ended_{how}"
+
+
+def error(code: str) -> str:
+    """The name of the number of pictures that failed so."""
+    return f"error_{code}"[:LONGEST]
+
+
+def webhook(outcome: str) -> str:
+    """The name of the number of attempts of webhooks of which this came."""
+    return f"webhook_{outcome}"
 
 
 def add(session: Session, sums: Mapping[Key, float]) -> None:

@@ -7,14 +7,14 @@ with a better rank, and what of it fails, is not foreseen; how far off it was is
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from captioner import jobs, queries
-from captioner.clock import now
 from captioner.queries import JobRead, Serving
 from models import SERVING, ImageState, Job, JobImage, JobState, Priority
 
@@ -50,14 +50,17 @@ def pace_s(session: Session, model: str, *, heartbeat_s: float) -> float | None:
     return paces(queries.live_workers(session, heartbeat_s=heartbeat_s)).get(model)
 
 
-def ahead(session: Session, *, model: str, images: int, priority: Priority, pace_s: float) -> int:
-    """Images that would go before the last one of a job of so many, if it were created now."""
-    last = jobs.rank(
-        images - 1,
-        created=session.scalars(select(now())).one(),
-        priority=priority,
-        pace_s=pace_s,
-    )
+def ahead(
+    session: Session,
+    *,
+    model: str,
+    images: int,
+    priority: Priority,
+    pace_s: float,
+    created: datetime,
+) -> int:
+    """Images that would go before the last one of a job of so many, if it were created then."""
+    last = jobs.rank(images - 1, created=created, priority=priority, pace_s=pace_s)
     return _ahead(session, model, last, None)
 
 
@@ -77,16 +80,27 @@ def of_job(session: Session, read: JobRead, *, pace_s: float | None) -> Forecast
 
 
 def _ahead(session: Session, model: str, rank: float, job_id: UUID | None) -> int:
-    others: list[ColumnElement[bool]] = [JobImage.model == model]
-    if job_id is not None:
-        others.append(JobImage.job_id != job_id)
-    held = _count(JobImage.state == ImageState.RUNNING, *others)
-    before = _count(JobImage.state == ImageState.QUEUED, JobImage.rank < rank, *others)
-    return session.scalar(select(held + before)) or 0
+    given = {"of_model": model, "before": rank, "but": job_id}
+    if job_id is None:
+        del given["but"]
+    return session.scalar(_AHEAD[job_id is not None], given) or 0
 
 
 def _count(*where: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(JobImage).where(*where).scalar_subquery()
+
+
+def _counting(*, of_others: bool) -> Select[tuple[int]]:
+    others: list[ColumnElement[bool]] = [JobImage.model == bindparam("of_model")]
+    if of_others:
+        others.append(JobImage.job_id != bindparam("but"))
+    held = _count(JobImage.state == ImageState.RUNNING, *others)
+    queued = JobImage.state == ImageState.QUEUED
+    return select(held + _count(queued, JobImage.rank < bindparam("before"), *others))
+
+
+_AHEAD = {of_others: _counting(of_others=of_others) for of_others in (False, True)}
+"""Made once: to make it costs more than to run it."""
 
 
 def _jobs_ahead(session: Session, job: Job) -> int:

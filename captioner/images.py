@@ -1,6 +1,7 @@
 """Pictures: what a header says, upright RGB pixels, and the size that an engine wants.
 
-With `pixels` the only place that knows Pillow. What a file is called plays no part: bytes decide.
+With `pixels` and `details` the only place that knows Pillow. What a file is called plays no part:
+bytes decide.
 
 - Size is judged from the header, before a pixel is decoded. Our own limit does it, on the picture
   at hand. Pillow's global ceiling (about 179 million pixels) stays as it is above that: changing
@@ -95,7 +96,7 @@ class ImageInfo:
 
 def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
     """What the header says, without decoding a pixel. Raises an `ImageError` that says why not."""
-    with _opened(data, limits) as image:
+    with opened(data, limits) as image:
         name = _OUR_NAMES.get(str(image.format), str(image.format))
         return ImageInfo(name, _MEDIA_TYPES[name], *image.size, len(data))
 
@@ -106,7 +107,7 @@ def decode(data: bytes, limits: ImageLimits, *, wanted: Size | None = None) -> I
     `wanted` is the (height, width) that it will have. With `limits.fast_decode` a JPEG is then
     scaled in its transform to an eighth, a quarter or a half, but never below twice that.
     """
-    with _opened(data, limits) as image:
+    with opened(data, limits) as image:
         if limits.fast_decode and wanted is not None:
             side = 2 * max(wanted)  # it may lie on its side
             image.draft(None, (side, side))
@@ -146,12 +147,24 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def jpeg(pixels: NDArray[np.uint8], within: Size) -> bytes:
+    """(height, width, 3) as a JPEG file without metadata, not larger than (height, width)."""
+    height, width = inside(pixels.shape[:2], within)
+    file = BytesIO()
+    small = Image.fromarray(pixels).resize((width, height), Resampling.LANCZOS)
+    small.save(file, "JPEG", quality=85, optimize=True)
+    return file.getvalue()
+
+
 def _is_most(size: Size) -> bool:
     return isinstance(size, Within)
 
 
 @contextmanager
-def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
+def opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
+    """The picture with its header read, no pixel decoded. Raises an `ImageError`, as the block does
+    for whatever is raised in it.
+    """
     if not data:
         raise errors.ImageEmpty("The picture has no bytes. Send the whole file.")
     if len(data) > limits.max_bytes:

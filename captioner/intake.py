@@ -4,14 +4,16 @@ When this returns, the pictures are on disk and the rows are committed. Whether 
 sent is no condition: the reconciler sends what was not.
 """
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from captioner import catalog, dispatch, idempotency, images
+from captioner import catalog, details, dispatch, gallery, idempotency, images, tracing
+from captioner.access.quota import UNLIMITED, Quota
 from captioner.blobs import BlobStore, digest
 from captioner.cache import OFF, Cache
 from captioner.database import Database
@@ -21,7 +23,7 @@ from captioner.errors import (
     NoImages,
     TooManyImages,
 )
-from captioner.options import PLAIN, Options
+from captioner.options import UNSAFE, Options
 from captioner.options import check as check_options
 from captioner.outbound.rules import Rules
 from captioner.outbound.urls import check
@@ -31,42 +33,16 @@ from captioner.publishing import Publisher
 from captioner.recalling import recalled
 from captioner.settings import Settings
 from captioner.storing import Entry, Storing
+from captioner.stylers import offered, to_style
+from captioner.styles import Styling
+from captioner.submission import Receipt, Submission, fingerprint
 from captioner.taken import Link, Taken, Upload, collected, refuse_if_none_left
 from captioner.tallies import Tally
 from captioner.webhooks import signing
-from captioner.work import Hook, Order, Picture
-from models import IdempotencyKey, JobState, Priority
+from captioner.work import Order, Picture
+from models import IdempotencyKey
 
-NOT_CONTENT = ("uploads", "caller", "idempotency_key", "options", "anew")
-"""Fields of a submission that do not count as they are, when two are compared."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What one request asks for."""
-
-    uploads: Sequence[Upload | Link]
-    model: str | None = None
-    options: Options = PLAIN
-    priority: Priority = Priority.NORMAL
-    stored: bool = True
-    caller: str = ""
-    cancel_after_s: float | None = None
-    idempotency_key: str | None = None
-    webhook: Hook | None = None
-    anew: bool = False
-    """Whether every caption is to be made now, though one may have been made before."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The job of a submission."""
-
-    job_id: UUID
-    replayed: bool = False
-    """Whether it was there already, from an earlier request with the same key."""
-    state: JobState = JobState.QUEUED
-    """Of a job that is new. It is final already where every caption was known."""
+log = logging.getLogger(__name__)
 
 
 class Intake:
@@ -79,17 +55,24 @@ class Intake:
         blobs: BlobStore,
         publisher: Publisher,
         cache: Cache = OFF,
+        *,
+        quota: Quota = UNLIMITED,
+        when_accepted: Callable[[str, int], None] = lambda _model, _images: None,
     ) -> None:
         self._settings = settings
+        self._when_accepted = when_accepted
         self._limits = images.ImageLimits.from_settings(settings)
+        self._gallery_limits = gallery.limits(self._limits)
         self._rules = Rules(settings.outbound_allow)
         self._database = database
         self._blobs = blobs
         self._publisher = publisher
         self._cache = cache
+        self._quota = quota
         self._lookout = Lookout(settings, database)
         self._storing = Storing(database, blobs)
 
+    @tracing.traced("submit")
     def submit(self, submission: Submission) -> Receipt:
         """Make a durable job of a submission, or find the one that its idempotency key stands for.
 
@@ -100,9 +83,10 @@ class Intake:
         """
         entry = catalog.find(submission.model or self._settings.model, self._settings)
         model = entry.name
+        self._check_count(len(submission.uploads))
         options = self._options(submission)
         check_options(options, entry.limits, model=model)
-        self._check_count(len(submission.uploads))
+        styling = submission.styling and offered(submission.styling, self._settings)
         if submission.webhook is not None:
             signing.configured(self._settings)
             check(submission.webhook.url, self._rules)
@@ -112,10 +96,19 @@ class Intake:
         outlook = self._lookout.admit(
             Request(submission.caller, model, len(submission.uploads), submission.priority)
         )
-        return self._accept(submission, model, options, outlook)
+        with self._quota.taken(submission.account, len(submission.uploads)) as undo:
+            receipt = self._accept(submission, model, options, styling, outlook)
+            if receipt.replayed:
+                undo()
+            return receipt
 
     def _accept(
-        self, submission: Submission, model: str, options: Options, outlook: Outlook
+        self,
+        submission: Submission,
+        model: str,
+        options: Options,
+        styling: Styling | None,
+        outlook: Outlook,
     ) -> Receipt:
         with self._blobs.putting() as put:
             taken = self._taken(submission, put)
@@ -129,23 +122,44 @@ class Intake:
             uuid7(),
             model,
             options,
+            created=outlook.unfinished.at,
             caller=submission.caller,
+            owner=submission.owner,
             priority=submission.priority,
             cancel_after_s=submission.cancel_after_s,
             stored=submission.stored,
             expected_s=outlook.expected_of(listed),
             pace_s=1.0 if outlook.pace_s is None else outlook.pace_s,
             webhook=submission.webhook,
+            styling=styling,
         )
         kept = [item for _, item in taken if isinstance(item, Kept)]
-        receipt = self._store(submission, Entry(order, kept, listed, tally))
+        about = None
+        if submission.gallery:
+            about = details.read(kept[0].read(), self._gallery_limits)
+        receipt = self._store(submission, Entry(order, kept, listed, tally, about))
         if not receipt.replayed:
+            self._note(order, len(listed))
             queued = [n for n, each in enumerate(listed) if not (each.refusal or each.known)]
-            self._publisher.publish(
-                dispatch.parcels_of(order.job_id, model, queued, self._settings.message_images),
-                hurried=not outlook.busy,
+            if submission.gallery:  # also where the caption is known and thumbnails are not there
+                queued = [] if receipt.state.final else [0]
+            parcels = dispatch.parcels_of(
+                order.job_id,
+                model,
+                queued,
+                self._settings.message_images,
+                to_fetch=any(each.source_url for each in listed),
             )
+            self._publisher.publish(parcels, hurried=not outlook.busy)
+            if styling:
+                self._publisher.publish(to_style(order.job_id, listed, styling, self._settings))
         return receipt
+
+    def _note(self, order: Order, images: int) -> None:
+        self._when_accepted(order.model, images)
+        tracing.mark(job_id=str(order.job_id), model=order.model, images=images)
+        marks = {"action": "job_accepted", "job_id": str(order.job_id), "model": order.model}
+        log.info("A job was accepted.", extra={**marks, "images": images})
 
     def _earlier(self, submission: Submission) -> IdempotencyKey | None:
         key, keep_s = submission.idempotency_key, self._settings.keep_keys_s
@@ -157,7 +171,7 @@ class Intake:
     def _replay(self, submission: Submission, earlier: IdempotencyKey) -> Receipt:
         """The job of an earlier request, if this is the same. Nothing is stored."""
         listed = [_picture(*each) for each in self._taken(submission, digest)]
-        return Receipt(idempotency.same(earlier, _fingerprint(submission, listed)), replayed=True)
+        return Receipt(idempotency.same(earlier, fingerprint(submission, listed)), replayed=True)
 
     def _store(self, submission: Submission, entry: Entry) -> Receipt:
         if submission.idempotency_key is None:
@@ -178,7 +192,7 @@ class Intake:
             session,
             caller=submission.caller,
             key=submission.idempotency_key,
-            fingerprint=_fingerprint(submission, listed),
+            fingerprint=fingerprint(submission, listed),
             job_id=job_id,
             keep_s=self._settings.keep_keys_s,
         )
@@ -201,7 +215,7 @@ class Intake:
             prompt=self._text("prompt", options.prompt),
             system=self._text("system", options.system),
             language=self._text("language", options.language),
-            flag=self._text("flag", options.flag),
+            flag=UNSAFE if options.flag == UNSAFE else self._text("flag", options.flag),
         )
 
     def _text(self, name: str, prompt: str | None) -> str | None:
@@ -216,30 +230,27 @@ class Intake:
         return prompt or None
 
     def _taken(self, submission: Submission, put: Callable[[bytes], str]) -> list[Taken]:
-        if submission.options.collective is None:
-            return [(each, self._take(each, put)) for each in submission.uploads]
-        return [collected([(each, self._take(each, digest)) for each in submission.uploads], put)]
+        limits = self._gallery_limits if submission.gallery else self._limits
 
-    def _take(self, upload: Upload | Link, put: Callable[[bytes], str]) -> Kept | Link | ImageError:
+        def took(put: Callable[[bytes], str]) -> list[Taken]:
+            return [(each, self._take(each, put, limits)) for each in submission.uploads]
+
+        if submission.options.collective is None:
+            return took(put)
+        return [collected(took(digest), put)]
+
+    def _take(
+        self, upload: Upload | Link, put: Callable[[bytes], str], limits: images.ImageLimits
+    ) -> Kept | Link | ImageError:
         try:
             if isinstance(upload, Link):
                 check(upload.url, self._rules)
                 return upload
             data = upload.read()
-            info = images.inspect(data, self._limits)
+            info = images.inspect(data, limits)
         except ImageError as error:
             return error
         return Kept(put(data), info, upload.read)
-
-
-def _fingerprint(submission: Submission, listed: Sequence[Picture]) -> str:
-    # What is left at its default does not count, so that a field more changes no fingerprint.
-    options = {
-        field.name: getattr(submission, field.name)
-        for field in fields(submission)
-        if field.name not in NOT_CONTENT and getattr(submission, field.name) != field.default
-    }
-    return idempotency.fingerprint(options | submission.options.given, listed)
 
 
 def _picture(upload: Upload | Link, item: Kept | Link | ImageError) -> Picture:

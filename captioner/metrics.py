@@ -16,10 +16,20 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from captioner import census, figures, forecast, queries, tallies, work_metrics
+from captioner import (
+    census,
+    figures,
+    forecast,
+    queries,
+    room_metrics,
+    style_metrics,
+    tallies,
+    work_metrics,
+)
 from captioner.census import Foreseen
 from captioner.database import Database
 from captioner.settings import Settings
+from captioner.style_metrics import is_of_stylers
 from captioner.tallies import Tally
 from models import SERVING, JobState, Worker
 
@@ -31,9 +41,14 @@ WORKER_STATES = ("ready", "loading", "failed", "draining")
 
 
 def text(settings: Settings, database: Database) -> bytes:
-    """All metrics. Raises `DatabaseUnavailable`."""
+    """All metrics of the service. Raises `DatabaseUnavailable`."""
     with database.read() as session:
         families = list(_families(session, settings))
+    return text_of(families)
+
+
+def text_of(families: Sequence[Metric]) -> bytes:
+    """These families, as text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Given(families))
     return generate_latest(registry)
@@ -65,10 +80,15 @@ def _families(session: Session, settings: Settings) -> Iterator[Metric]:
         served,
     )
     yield _jobs(census.jobs(session))
-    yield _workers(workers)
+    yield _workers(workers, lost=census.lost_workers(session, heartbeat_s=settings.heartbeat_s))
     yield from _accuracy(census.foreseen(session))
     yield _lookups(tallies.total(session))
-    yield from work_metrics.families(figures.total(session), served, other=OTHER)
+    sums = figures.total(session)
+    of_models = {key: value for key, value in sums.items() if not is_of_stylers(key)}
+    yield from work_metrics.families(of_models, served, other=OTHER)
+    yield from style_metrics.families(sums, workers)
+    yield from room_metrics.webhooks(session)
+    yield from room_metrics.disks(settings)
 
 
 def _images(found: Iterable[tuple[str, str, int]], served: Sequence[str]) -> Gauge:
@@ -113,11 +133,16 @@ def _jobs(found: Mapping[JobState, int]) -> Gauge:
     return family
 
 
-def _workers(workers: Sequence[Worker]) -> Gauge:
-    family = Gauge("captioner_workers", "Workers that give signs of life.", labels=["state"])
+def _workers(workers: Sequence[Worker], *, lost: int) -> Gauge:
+    family = Gauge(
+        "captioner_workers",
+        "Workers that give signs of life; lost: those that fell silent in the last day.",
+        labels=["state"],
+    )
     found = Counter(map(_state, workers))
     for state in WORKER_STATES:
         family.add_metric([state], found[state])
+    family.add_metric(["lost"], lost)
     return family
 
 

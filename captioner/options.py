@@ -1,8 +1,9 @@
 """How a caption is to be made: what a request may ask of a model, besides its pictures."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 from captioner.errors import InvalidOption
@@ -71,10 +72,18 @@ class Options:
     again: Fault | None = None
     """What was wrong with the first answer. Set by the worker that asks once more."""
 
-    @property
+    @cached_property
     def given(self) -> dict[str, Any]:
-        """Those that were asked for, by name."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Those that were asked for, by name. Not to be changed."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in named if value is not None}
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(self.given.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def repeatable(self) -> bool:
@@ -99,6 +108,12 @@ class Options:
             known["length"] = Length(known["length"])
         return cls(**known)
 
+    @staticmethod
+    @lru_cache(1024)
+    def stored(text: str | None, prompt: str | None) -> "Options":
+        """Of a job: its options as `to_json` made them, and its prompt. Of equal ones, the same."""
+        return replace(Options.from_json(text), prompt=prompt)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -121,9 +136,7 @@ COMPLETING = Limits(ALL - {"system", "language", "collective"}, max_new_tokens=1
 """Of a model that goes on with a text."""
 CHATTING = Limits(ALL, max_new_tokens=512, chats=True)
 """Of a model that answers a question."""
-ASKING = Limits(
-    ALL - {"num_beams", "no_repeat_ngram", "collective"}, max_new_tokens=512, chats=True
-)
+ASKING = Limits(ALL - {"num_beams", "no_repeat_ngram"}, max_new_tokens=512, chats=True)
 """Of such a model behind vLLM's HTTP API."""
 
 

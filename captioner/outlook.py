@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -104,7 +105,9 @@ class _Look:
             admission.check(found, self._settings, images=request.images, pace_s=pace_s)
         except QueueFull as error:
             return error
-        ahead = 0 if pace_s is None else self._before(request, pace_s)
+        ahead = (
+            self._before(request, pace_s, found.at) if pace_s is not None and found.overall else 0
+        )
         self._let_in[request.caller] += request.images
         return Outlook(
             pace_s,
@@ -118,10 +121,12 @@ class _Look:
             self._unfinished[caller] = admission.unfinished(self._session, caller)
         found = self._unfinished[caller]
         return Unfinished(
-            found.overall + self._let_in.total(), found.of_caller + self._let_in[caller]
+            found.overall + self._let_in.total(),
+            found.of_caller + self._let_in[caller],
+            found.at,
         )
 
-    def _before(self, request: Request, pace_s: float) -> int:
+    def _before(self, request: Request, pace_s: float, created: datetime) -> int:
         if request not in self._ahead:
             self._ahead[request] = forecast.ahead(
                 self._session,
@@ -129,5 +134,6 @@ class _Look:
                 images=request.images,
                 priority=request.priority,
                 pace_s=pace_s,
+                created=created,
             )
         return self._ahead[request] + self._let_in.total()

@@ -16,8 +16,8 @@ After `keep`, `remove` finds that an image refers to the row: by its condition, 
 key, which sees what was committed since the statement began. If a process dies in between, there
 is a file without a row, or a row without an image; `captioner.cleaning` finds both.
 
-What is remembered of a picture goes with its file. While the cache is away the row stays, so that
-the cleaner tries again.
+What is remembered of a picture goes with its file, as do its thumbnails. While the cache is away
+the row stays, so that the cleaner tries again.
 
 See docs/adr/0013 and docs/adr/0018.
 """
@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect, delete, select
+from sqlalchemy import Dialect, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -43,7 +43,7 @@ from models import Blob, JobImage
 log = logging.getLogger(__name__)
 
 ROWS = 1_000
-"""Rows in one statement, and blobs in one look."""
+"""Blobs in one look."""
 REMOVALS = 20
 """Blobs that one transaction removes: requests with the same pictures wait for it."""
 
@@ -75,11 +75,11 @@ def keep(session: Session, blobs: BlobStore, pictures: Iterable[Kept]) -> None:
     Raises `StorageUnavailable` for a file that has gone and cannot be put again.
     """
     by_hash = {picture.sha256: picture for picture in pictures}
-    insert = _insert(session.get_bind().dialect)
-    for some in _batches(sorted(by_hash), ROWS):
-        rows = insert(Blob).values([_row(by_hash[sha256]) for sha256 in some])
-        touched = {"media_type": rows.excluded.media_type}
-        session.execute(rows.on_conflict_do_update(index_elements=["sha256"], set_=touched))
+    if by_hash:
+        session.connection().execute(
+            _KEEP[session.get_bind().dialect.name],
+            [_row(by_hash[each]) for each in sorted(by_hash)],
+        )
     for sha256 in blobs.lacking(by_hash):
         if blobs.put(by_hash[sha256].read()) != sha256:
             raise StorageUnavailable(f"Picture {sha256} changed while it was stored.")
@@ -112,8 +112,8 @@ def remove(
 
 def needed(session: Session, sha256s: Collection[str]) -> set[str]:
     """Those of the pictures that an image refers to."""
-    found = select(JobImage.blob_sha256).where(JobImage.blob_sha256.in_(sha256s)).distinct()
-    return {sha256 for sha256 in session.scalars(found) if sha256}
+    found = session.scalars(_NEEDED, {"sha256s": list(sha256s)})
+    return {sha256 for sha256 in found if sha256}
 
 
 def unused(session: Session, *, after: str) -> tuple[list[str], str]:
@@ -121,16 +121,18 @@ def unused(session: Session, *, after: str) -> tuple[list[str], str]:
 
     Where to go on is empty after the last.
     """
-    looked = session.scalars(
-        select(Blob.sha256).where(Blob.sha256 > after).order_by(Blob.sha256).limit(ROWS)
-    ).all()
-    if not looked:
-        return [], ""
+    last = session.scalar(
+        select(Blob.sha256)
+        .where(Blob.sha256 > after)
+        .order_by(Blob.sha256)
+        .offset(ROWS - 1)
+        .limit(1)
+    )
     used = select(JobImage.position).where(JobImage.blob_sha256 == Blob.sha256).exists()
-    found = session.scalars(
-        select(Blob.sha256).where(Blob.sha256 > after, Blob.sha256 <= looked[-1], ~used)
-    ).all()
-    return list(found), looked[-1] if len(looked) == ROWS else ""
+    found = select(Blob.sha256).where(Blob.sha256 > after, ~used)
+    if last is not None:
+        found = found.where(Blob.sha256 <= last)
+    return list(session.scalars(found)), last or ""
 
 
 def unknown(session: Session, sha256s: Sequence[str]) -> list[str]:
@@ -173,7 +175,6 @@ def _row(picture: Kept) -> dict[str, Any]:
         "bytes": picture.info.bytes,
         "width": picture.info.width,
         "height": picture.info.height,
-        "created_at": now(),
     }
 
 
@@ -184,3 +185,21 @@ def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def _insert(dialect: Dialect) -> Callable[[type[Blob]], postgresql.Insert | sqlite.Insert]:
     return postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+
+
+def _keeping(insert: Callable[[type[Blob]], Any]) -> Any:
+    """Writes a row, or touches the one that is there: both lock it."""
+    row = insert(Blob)
+    names = ("sha256", "media_type", "bytes", "width", "height")
+    return row.values(
+        created_at=now(), **{name: bindparam(name) for name in names}
+    ).on_conflict_do_update(index_elements=["sha256"], set_={"media_type": row.excluded.media_type})
+
+
+_NEEDED = (
+    select(JobImage.blob_sha256)
+    .where(JobImage.blob_sha256.in_(bindparam("sha256s", expanding=True)))
+    .distinct()
+)
+_KEEP = {"postgresql": _keeping(postgresql.insert), "sqlite": _keeping(sqlite.insert)}
+"""Made once: to make it costs more than to run it."""

@@ -4,6 +4,7 @@ The server's own time limits hold only while it runs. One that is stopped, or be
 swallows what is sent, never answers: so the waiting side has limits as well.
 """
 
+import select
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,9 @@ from sqlalchemy import Engine, create_engine, event
 CONNECT_S = 3
 PING_S = 1.0
 """How long a connection from the pool may take to show that it lives."""
+FRESH_S = 1.0
+"""A connection that the server has answered so lately is not asked whether it lives: it is enough
+that nothing has come since, as the end of it would."""
 ORPHAN_MS = 30_000
 """After this the server ends a transaction whose client fell silent: it may hold rows."""
 
@@ -27,16 +31,19 @@ class BoundedConnection(psycopg.Connection[Any]):
     """A connection that waits at most `answer_s` for each answer, and is closed after that."""
 
     answer_s: float
+    is_pinged = False
+    answered_at = 0.0
 
     def wait(
         self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None
     ) -> RV:  # what every statement, commit and rollback of psycopg waits in
         """As psycopg's, but bounded. Raises `NoAnswer`."""
-        # Only SQLAlchemy's ping of a pooled connection turns autocommit on.
-        allowed_s = min(PING_S if self.autocommit else self.answer_s, timeout or self.answer_s)
+        allowed_s = min(PING_S if self.is_pinged else self.answer_s, timeout or self.answer_s)
         since = time.monotonic()
         try:
-            return super().wait(gen, interval=interval, timeout=allowed_s)
+            answer = super().wait(gen, interval=interval, timeout=allowed_s)
+            self.answered_at = time.monotonic()
+            return answer
         except psycopg.OperationalError as error:
             if time.monotonic() - since < allowed_s:
                 raise
@@ -78,8 +85,33 @@ def postgres_engine(
         connection.answer_s = answer_s
         return connection
 
+    def ping(connection: Any) -> bool:
+        fresh = time.monotonic() - connection.answered_at < FRESH_S
+        if fresh and not _has_input(connection.pgconn.socket):
+            return True
+        connection.is_pinged = True
+        try:
+            return dialect_ping(connection)
+        finally:
+            connection.is_pinged = False
+
     event.listen(engine, "do_connect", connect)
+    event.listen(engine, "handle_error", _stale_plans_end_connections)
+    dialect_ping = engine.dialect.do_ping
+    engine.dialect.do_ping = ping  # type: ignore[method-assign,assignment]
     return engine
+
+
+def _has_input(socket: int) -> bool:
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _stale_plans_end_connections(context: Any) -> None:
+    # Outside of a transaction psycopg goes on using a prepared statement whose table was changed.
+    if isinstance(context.original_exception, psycopg.errors.FeatureNotSupported):
+        context.is_disconnect = True
 
 
 def _server_limits(answer_s: float) -> str:

@@ -10,13 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from celery import Celery
 
-from captioner.broker import CAPTION_AGAIN_TASK, CAPTION_TASK, SEND_S, WEBHOOK_QUEUE, WEBHOOK_TASK
+from captioner import tracing
+from captioner.broker import (
+    CAPTION_AGAIN_TASK,
+    CAPTION_TASK,
+    SEND_S,
+    STYLE_QUEUE,
+    STYLE_TASK,
+    WEBHOOK_QUEUE,
+    WEBHOOK_TASK,
+)
 from captioner.catalog import queue_of
+from captioner.styles import Styler
 from captioner.work import Parcel
 
 log = logging.getLogger(__name__)
@@ -56,7 +66,9 @@ class Publisher:
         a line to wait in.
         """
         self._start()
-        for parcel in parcels:
+        origin = tracing.here()
+        for given in parcels:
+            parcel = replace(given, origin=origin) if origin else given
             try:
                 self._parcels.put_nowait(_Waiting(parcel, hurried))
             except queue.Full:
@@ -68,14 +80,30 @@ class Publisher:
         Raises what kombu raises when the broker is away.
         """
         first, *others = parcels
+        if first.styler is not None:
+            self._send_to_style(first)
+            return
         beside: dict[str, list[int]] = {}
         for other in others:
             beside.setdefault(str(other.job_id), []).extend(other.positions)
+        more: dict[str, object] = {"beside": beside} if beside else {}
+        if any(parcel.to_fetch for parcel in parcels):
+            more["to_fetch"] = True
         self._app.send_task(
             CAPTION_AGAIN_TASK if first.again else CAPTION_TASK,
             args=(str(first.job_id), list(first.positions)),
-            kwargs={"model": first.model, **({"beside": beside} if beside else {})},
+            kwargs={"model": first.model, **more},
             queue=queue_of(first.model),
+            ignore_result=True,
+            confirm_timeout=SEND_S,
+        )
+
+    def _send_to_style(self, parcel: Parcel) -> None:
+        local = parcel.styler is Styler.LOCAL
+        self._app.send_task(
+            STYLE_TASK,
+            args=(str(parcel.job_id), list(parcel.positions)),
+            queue=queue_of(parcel.model) if local else STYLE_QUEUE,
             ignore_result=True,
             confirm_timeout=SEND_S,
         )
@@ -128,9 +156,17 @@ class Publisher:
             parcels, held = self._gather(held)
             try:
                 if parcels:
-                    self.send(*parcels)
+                    self._send(parcels)
             except Exception as error:  # noqa: BLE001 - any failure of the broker means the same
                 self._failed(parcels, f"{type(error).__name__}: {error}")
+
+    def _send(self, parcels: Sequence[Parcel]) -> None:
+        origins = {parcel.job_id: parcel.origin for parcel in parcels}
+        tracing.note(origins)
+        first, *others = origins.values()
+        images = sum(len(parcel.positions) for parcel in parcels)
+        with tracing.span("publish", origin=first, links=list(filter(None, others)), images=images):
+            self.send(*parcels)
 
     def _gather(self, first: _Waiting | None) -> tuple[list[Parcel], _Waiting | None]:
         """Parcels for one message, and the next parcel where it does not fit in."""
@@ -140,14 +176,14 @@ class Publisher:
             return [], None
         parcels, hurried = [first.parcel], first.hurried
         images = len(first.parcel.positions)
-        while images < self._size and not first.parcel.again:
+        while images < self._size and not first.parcel.again and first.parcel.styler is None:
             left_s = 0.0 if hurried else first.since + LINGER_S - time.monotonic()
             try:
                 other = self._parcels.get(block=left_s > 0, timeout=max(left_s, 0))
             except queue.Empty:
                 break
             images += len(other.parcel.positions)
-            together = other.parcel.model == first.parcel.model and not other.parcel.again
+            together = _is_usual(other.parcel) and other.parcel.model == first.parcel.model
             if not together or images > self._size:
                 return parcels, other
             parcels.append(other.parcel)
@@ -165,3 +201,8 @@ class Publisher:
                 self._on_failure(parcel)
         except Exception:
             log.warning("The failure could not be noted.", exc_info=True)
+
+
+def _is_usual(parcel: Parcel) -> bool:
+    """Whether it may share a message."""
+    return not parcel.again and parcel.styler is None

@@ -1,12 +1,15 @@
-"""Looking at jobs and workers. Nothing here changes a row."""
+"""Looking at jobs and workers. Nothing here changes a row.
+
+Where an `owner` is given, the jobs of others are as if they were not there; `None` sees them all.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Float, Select, bindparam, select, union_all
+from sqlalchemy.orm import Session, aliased
 
 from captioner.clock import now_plus
 from captioner.errors import JobDeleted, JobNotFound
@@ -50,20 +53,29 @@ GONE = Progress(seq=2**62, state=None)
 """Of a job that is not there."""
 
 
-def job(session: Session, job_id: UUID) -> JobRead | None:
+def job(session: Session, job_id: UUID, *, owner: str | None = None) -> JobRead | None:
     """The whole job, or `None`."""
-    found = session.get(Job, job_id)
+    wanted = select(Job).where(Job.id == job_id)
+    found = session.scalar(wanted if owner is None else wanted.where(Job.owner == owner))
     if found is None:
         return None
-    images = session.scalars(
-        select(JobImage).where(JobImage.job_id == job_id).order_by(JobImage.position)
-    ).all()
+    images = session.scalars(_IMAGES, {"of_job": job_id}).all()
     return JobRead(found, images)
 
 
-def absent(session: Session, job_id: UUID) -> JobNotFound | JobDeleted:
+def refuse_others(session: Session, job_id: UUID, *, owner: str | None) -> None:
+    """Raise what `absent` says, unless the job is this owner's. Without an owner, asks nothing."""
+    if owner is None:
+        return
+    mine = select(Job.id).where(Job.id == job_id, Job.owner == owner)
+    if session.scalar(mine) is None:
+        raise absent(session, job_id, owner=owner)
+
+
+def absent(session: Session, job_id: UUID, *, owner: str | None = None) -> JobNotFound | JobDeleted:
     """Why there is no such job: it was deleted, as long as that is remembered, or never was."""
-    gone = session.get(DeletedJob, job_id)
+    wanted = select(DeletedJob).where(DeletedJob.id == job_id)
+    gone = session.scalar(wanted if owner is None else wanted.where(DeletedJob.owner == owner))
     if gone is None:
         return JobNotFound(f"There is no job with the id '{job_id}'.")
     return JobDeleted(
@@ -75,7 +87,7 @@ def absent(session: Session, job_id: UUID) -> JobNotFound | JobDeleted:
 
 def progress(session: Session, ids: Collection[UUID]) -> dict[UUID, Progress]:
     """How far these jobs are, by id; without those that do not exist. One query."""
-    rows = session.execute(select(Job.id, Job.event_seq, Job.state).where(Job.id.in_(ids)))
+    rows = session.execute(_PROGRESS, {"ids": list(ids)})
     return {row.id: Progress(row.event_seq, JobState(row.state)) for row in rows}
 
 
@@ -85,17 +97,20 @@ def page(
     ids: Sequence[UUID] = (),
     states: Sequence[JobState] = (),
     before: UUID | None = None,
+    owner: str | None = None,
     limit: int,
 ) -> list[JobListed]:
     """Jobs, newest first; those older than `before`, when given. At most `limit`."""
-    query = select(Job).order_by(Job.id.desc()).limit(limit)
+    wanted: list[ColumnElement[bool]] = []
+    if owner is not None:
+        wanted.append(Job.owner == owner)
     if ids:
-        query = query.where(Job.id.in_(ids))
-    if states:
-        query = query.where(Job.state.in_([str(state) for state in states]))
+        wanted.append(Job.id.in_(ids))
     if before is not None:
-        query = query.where(Job.id < before)
-    jobs = session.scalars(query).all()
+        wanted.append(Job.id < before)
+    newest = select(Job).where(*wanted).order_by(Job.id.desc()).limit(limit)
+    each = [newest.where(Job.state == state.value) for state in dict.fromkeys(states)] or [newest]
+    jobs = session.scalars(each[0] if len(each) == 1 else _newest_of(each).limit(limit)).all()
     listed = {found.id: JobListed(found, []) for found in jobs}
     rows = session.execute(
         select(JobImage.job_id, JobImage.caption)
@@ -105,6 +120,16 @@ def page(
     for job_id, caption in rows:
         listed[job_id].captions.append(caption)
     return list(listed.values())
+
+
+def _newest_of(each: Iterable[Select[Job]]) -> Select[Job]:
+    """The newest jobs of those that each of these finds, from one end of an index.
+
+    Asked for several states at once, a database may read all the jobs that are in them.
+    """
+    found = union_all(*(select(newest.subquery()) for newest in each)).subquery()
+    of = aliased(Job, found)
+    return select(of).order_by(of.id.desc())
 
 
 class Serving(Protocol):
@@ -135,8 +160,15 @@ def live_workers(session: Session, *, heartbeat_s: float) -> Sequence[Worker]:
 
 def serving(session: Session, *, heartbeat_s: float) -> Sequence[Serving]:
     """As `live_workers`, with what they say of their models alone: for every request."""
-    since = now_plus(-HEARTBEATS_MISSED * heartbeat_s)
-    rows: Any = session.execute(
-        select(Worker.models, Worker.draining, Worker.pace).where(Worker.heartbeat_at >= since)
-    ).all()
+    rows: Any = session.execute(_SERVING, {"since": -HEARTBEATS_MISSED * heartbeat_s}).all()
     return list(rows)
+
+
+# Made once: to make a statement costs more than to run it, and these run for every request.
+_IMAGES = select(JobImage).where(JobImage.job_id == bindparam("of_job")).order_by(JobImage.position)
+_PROGRESS = select(Job.id, Job.event_seq, Job.state).where(
+    Job.id.in_(bindparam("ids", expanding=True))
+)
+_SERVING = select(Worker.models, Worker.draining, Worker.pace).where(
+    Worker.heartbeat_at >= now_plus(bindparam("since", type_=Float))
+)

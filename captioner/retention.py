@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from captioner import jobs, pictures
+from captioner import jobs, pictures, queries
 from captioner.blobs import BlobStore
 from captioner.cache import OFF, Cache
 from captioner.database import Database
@@ -33,13 +33,16 @@ class Retention:
         self._blobs = blobs
         self._cache = cache
 
-    def delete(self, job_id: UUID) -> Deletion:
+    def delete(self, job_id: UUID, *, owner: str | None = None) -> Deletion:
         """Delete a job, whatever its state. Raises `JobNotFound`, `JobDeleted`.
+
+        With an `owner`, the jobs of others are not found.
 
         When the picture store is away, the job is deleted all the same, and its pictures later; so
         are captions that are remembered, when the cache is away.
         """
         with self._database.write() as session:
+            queries.refuse_others(session, job_id, owner=owner)
             gone = jobs.delete_job(session, job_id)
         removed = self._remove(gone.pictures)
         return Deletion(job_id, gone.deleted_at, gone.images, removed)

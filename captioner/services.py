@@ -3,7 +3,10 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from captioner import dispatch, queries
+from captioner import dispatch, queries, tracing
+from captioner.access.keyring import KeyRing
+from captioner.access.limits import Limits
+from captioner.access.quota import Quota
 from captioner.blobs import BlobStore
 from captioner.broker import sending_app
 from captioner.cache import Cache
@@ -13,6 +16,7 @@ from captioner.publishing import Publisher
 from captioner.queries import Progress
 from captioner.retention import Retention
 from captioner.settings import Settings
+from captioner.traffic import Traffic
 from captioner.waiting import WaitingRoom
 from captioner.wakeups import Herald, connect
 from captioner.work import Parcel
@@ -29,7 +33,19 @@ class Services:
             sending_app(settings), on_failure=self._unpublished, size=settings.message_images
         )
         self.cache = Cache.of(settings)
-        self.intake = Intake(settings, self.database, self.blobs, self.publisher, self.cache)
+        self.keyring = KeyRing(self.database, admin_key=settings.api_key)
+        self.limits = Limits(settings)
+        quota = Quota(self.limits, images_per_day=settings.quota_images_per_day)
+        self.traffic = Traffic()
+        self.intake = Intake(
+            settings,
+            self.database,
+            self.blobs,
+            self.publisher,
+            self.cache,
+            quota=quota,
+            when_accepted=self.traffic.accepted,
+        )
         self.retention = Retention(self.database, self.blobs, self.cache)
         self.herald = Herald(connect(settings.redis_url))
         self.waiting_room = WaitingRoom(
@@ -41,6 +57,7 @@ class Services:
         self.waiting_room.close()
         self.publisher.close()
         self.database.close()
+        tracing.close()
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self.database.write() as session:

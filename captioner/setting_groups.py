@@ -1,8 +1,10 @@
 """Settings by what they are about. `captioner.settings.Settings` is all of them, and says more."""
 
+import json
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, SecretStr, field_validator
+from pydantic import AliasChoices, Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from captioner import vllm
@@ -17,7 +19,7 @@ class Models(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Models served, comma-separated. Empty: the default model and scenes."
     )
-    model_sources: dict[str, str] = Field(
+    model_sources: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
         description='More models, as JSON: {"name": "folder or hub id"}, or "vllm:URL" for one '
         "that a vLLM server runs.",
@@ -57,6 +59,16 @@ class Models(BaseSettings):
         120, gt=0, description="Longest wait for a vLLM server's caption."
     )
 
+    @field_validator("model_sources", mode="before")
+    @classmethod
+    def _decoded(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given) if given.strip() else {}
+        except ValueError as error:
+            raise ValueError(f"it is not JSON: {error}") from None
+
     @field_validator("model_sources")
     @classmethod
     def _addresses_clear(cls, sources: dict[str, str]) -> dict[str, str]:
@@ -71,10 +83,74 @@ class Models(BaseSettings):
     @field_validator("vllm_key")
     @classmethod
     def _key_usable(cls, key: SecretStr | None) -> SecretStr | None:
-        text = key.get_secret_value() if key else ""
-        if not (text.isascii() and text.isprintable()) or " " in text:
-            raise ValueError("it has other characters than a header may have")
-        return key if text else None
+        return _usable(key)
+
+
+def _usable(key: SecretStr | None) -> SecretStr | None:
+    """A key that a header can have; `None` for an empty one."""
+    text = key.get_secret_value() if key else ""
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("it has other characters than a header may have")
+    return key if text else None
+
+
+class Styling(BaseSettings):
+    """Who writes styled captions, and how long that may take."""
+
+    styler: str = Field(
+        "gemini",
+        pattern="^(gemini|openai|local)$",
+        description="Who writes styled captions when a request names nobody.",
+    )
+    gemini_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "CAPTIONER_GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"
+        ),
+        description="Key of the Gemini API. Unset: GOOGLE_API_KEY, else GEMINI_API_KEY. Empty: "
+        "no Gemini.",
+    )
+    gemini_model: str = Field(
+        "gemini-flash-latest",
+        min_length=1,
+        description="Gemini's or Gemma's name there: gemini-2.5-flash, gemma-3-27b-it.",
+    )
+    gemini_url: str = Field(
+        "https://generativelanguage.googleapis.com", description="Address of the Gemini API."
+    )
+    openai_url: str = Field(
+        "",
+        description="Address of a server that speaks OpenAI's API, up to and with /v1, such as "
+        "Ollama's http://127.0.0.1:11434/v1. Empty: none.",
+    )
+    openai_key: SecretStr | None = Field(
+        None, description="What that server asks for as its API key. Empty: nothing."
+    )
+    openai_model: str = Field("", description="The model that is asked there.")
+    style_model: str = Field(
+        "", description="Chat model of the styler `local`. Empty: the first that is served."
+    )
+    style_timeout_s: float = Field(
+        15, gt=0, le=600, description="Wall time for one picture's styles, retries and all."
+    )
+    style_concurrency: int = Field(
+        8, ge=1, le=128, description="Pictures that a worker has styled at once."
+    )
+
+    @field_validator("gemini_api_key", "openai_key")
+    @classmethod
+    def _keys_usable(cls, key: SecretStr | None) -> SecretStr | None:
+        return _usable(key)
+
+    @field_validator("gemini_url", "openai_url")
+    @classmethod
+    def _urls_clear(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("it is no http or https URL")
+        if parts.username is not None or parts.password is not None or parts.query:
+            raise ValueError("it has a user, a password or a query; there is a setting for the key")
+        return url.rstrip("/")
 
 
 class Requests(BaseSettings):
@@ -97,6 +173,22 @@ class Requests(BaseSettings):
         ("JPEG", "PNG", "WEBP", "GIF", "BMP"),
         description="Formats accepted, by content. TIFF, AVIF and HEIC may be added.",
     )
+
+
+class Thumbnails(BaseSettings):
+    """What is made of the images of the pipeline."""
+
+    thumbnail_small: int = Field(
+        64, ge=16, le=1024, description="Longest side of a small thumbnail, in pixels."
+    )
+    thumbnail_medium: int = Field(
+        128, ge=16, le=1024, description="Longest side of a medium thumbnail, in pixels."
+    )
+
+    @property
+    def thumbnail_sides(self) -> dict[str, int]:
+        """Name to longest side in pixels, the largest last."""
+        return {"small": self.thumbnail_small, "medium": self.thumbnail_medium}
 
 
 class Keeping(BaseSettings):

@@ -12,21 +12,31 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from captioner import addresses, vllm
+from captioner.operator_settings import Access, Operating
 from captioner.outbound.rules import Rules
-from captioner.setting_groups import Keeping, Models, Requests, Webhooks
+from captioner.setting_groups import (
+    Keeping,
+    Models,
+    Requests,
+    Styling,
+    Thumbnails,
+    Webhooks,
+)
 from captioner.webhooks.secret import is_secret
 
 KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 
 
-class Settings(Webhooks, Keeping, Requests, Models):
+class Settings(Operating, Webhooks, Styling, Keeping, Access, Thumbnails, Requests, Models):
     """All settings. `CAPTIONER_MAX_IMAGES=10` sets `max_images`, and so on."""
 
     model_config = SettingsConfigDict(
         env_prefix="CAPTIONER_",
         extra="ignore",
+        populate_by_name=True,
         frozen=True,
         hide_input_in_errors=True,  # some are secret
+        validate_by_name=True,  # also where the environment has other names for it
     )
 
     # Where things are
@@ -102,15 +112,9 @@ class Settings(Webhooks, Keeping, Requests, Models):
     retry_s: float = Field(
         3600, ge=0, description="How long a picture waits for a part of the service that is away."
     )
-    message_images: int = Field(16, ge=1, le=256, description="Images that one message names.")
+    message_images: int = Field(32, ge=1, le=256, description="Images that one message names.")
     reconcile_s: float = Field(5, gt=0, description="Seconds between two looks for lost work.")
     heartbeat_s: float = Field(5, gt=0, description="Seconds between two signs of life.")
-
-    log_level: str = Field(
-        "INFO",
-        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="DEBUG, INFO, WARNING or ERROR.",
-    )
 
     @field_validator(
         "models",
@@ -118,6 +122,7 @@ class Settings(Webhooks, Keeping, Requests, Models):
         "outbound_allow",
         "webhook_secrets",
         "webhook_schedule_s",
+        "cors_origins",
         mode="before",
     )
     @classmethod
@@ -180,6 +185,11 @@ class Settings(Webhooks, Keeping, Requests, Models):
             raise ValueError(
                 f"vllm_timeout_s={self.vllm_timeout_s} must be below hang_s={self.hang_s}: else a "
                 "worker would end itself while it waits"
+            )
+        if self.thumbnail_small > self.thumbnail_medium:
+            raise ValueError(
+                f"thumbnail_small={self.thumbnail_small} is above "
+                f"thumbnail_medium={self.thumbnail_medium}"
             )
         if self.wait_s > self.max_wait_s:
             raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")

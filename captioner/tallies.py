@@ -1,10 +1,11 @@
 """How often a caption was found that had been made before: counted where all processes see it."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -30,23 +31,23 @@ def add(session: Session, *tallies: Tally) -> None:
     tally = Tally(*map(sum, zip(*map(astuple, tallies), strict=True)))
     if not any(astuple(tally)):
         return
-    on_postgres = session.get_bind().dialect.name == "postgresql"
-    rows = (postgresql.insert if on_postgres else sqlite.insert)(CacheTally).values(
-        shard=random.randrange(SHARDS),  # noqa: S311 - no secret
-        hits=tally.hits,
-        misses=tally.misses,
-        errors=tally.errors,
+    shard = random.randrange(SHARDS)  # noqa: S311 - no secret
+    session.connection().execute(
+        _ADD[session.get_bind().dialect.name], {"shard": shard, **asdict(tally)}
     )
-    session.execute(
-        rows.on_conflict_do_update(
-            index_elements=["shard"],
-            set_={
-                "hits": CacheTally.hits + rows.excluded.hits,
-                "misses": CacheTally.misses + rows.excluded.misses,
-                "errors": CacheTally.errors + rows.excluded.errors,
-            },
-        )
+
+
+def _adding(insert: Callable[[type[CacheTally]], Any]) -> Any:
+    row = insert(CacheTally)
+    counts = ("hits", "misses", "errors")
+    return row.values({name: bindparam(name) for name in ("shard", *counts)}).on_conflict_do_update(
+        index_elements=["shard"],
+        set_={name: getattr(CacheTally, name) + row.excluded[name] for name in counts},
     )
+
+
+_ADD = {"postgresql": _adding(postgresql.insert), "sqlite": _adding(sqlite.insert)}
+"""Made once: to make it costs more than to run it."""
 
 
 def total(session: Session) -> Tally:

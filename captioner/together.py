@@ -1,7 +1,8 @@
 """Group commit: what many threads want to write at the same time goes into one transaction.
 
-A thread of its own writes whatever came while it wrote before, a short rest after the write before.
-So a lone write is as quick as ever, and many are few transactions.
+Who comes first writes for himself. A thread writes whatever came meanwhile; after a write of
+several, it rests shortly. So a lone write is as quick as ever, also one after another, and many are
+few transactions.
 """
 
 import threading
@@ -17,7 +18,7 @@ MOST = 64
 """Items in one transaction: so many that its own cost is spread thin, and locks are held shortly.
 """
 REST_S = 0.01
-"""From the end of a write to the beginning of the next, unless `ENOUGH` wait for it."""
+"""From the end of a write of several to the beginning of the next, unless `ENOUGH` wait for it."""
 ENOUGH = 16
 
 
@@ -43,7 +44,7 @@ class Together(Generic[Item, Answer]):
         self._rest_s = rest_s
         self._impatient = impatient
         self._away: DatabaseUnavailable | None = None
-        self._busy = False
+        self._busy = self._resting = False
         self._waiting: list[tuple[Item, Future[Answer]]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -62,8 +63,20 @@ class Together(Generic[Item, Answer]):
         return future
 
     def __call__(self, item: Item) -> Answer:
-        """The answer to this item, once it is written."""
-        return self.put(item).result()
+        """The answer to this item, once it is written: by its caller where nobody else writes."""
+        with self._changed:
+            alone = not (self._busy or self._resting or self._waiting)
+            self._busy = self._busy or alone
+        if not alone:
+            return self.put(item).result()
+        future: Future[Answer] = Future()
+        try:
+            self._attempt([(item, future)])
+        finally:
+            with self._changed:
+                self._over()
+                self._changed.notify()
+        return future.result()
 
     def _start(self) -> None:
         # in the process that writes, not in the one it was forked from
@@ -74,18 +87,28 @@ class Together(Generic[Item, Answer]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._waiting and not self._busy)
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 self._busy = True
             self._attempt(batch)
+            alone = len(batch) == 1
             del batch  # a picture's caption is not kept while nothing comes
             with self._changed:
-                self._busy = False
-                if self._impatient and self._away is not None:
-                    told, self._waiting = self._waiting, []
-                    for _, future in told:
-                        future.set_exception(_again(self._away))
-                self._changed.wait_for(lambda: len(self._waiting) >= ENOUGH, timeout=self._rest_s)
+                self._over()
+                if not alone:
+                    self._resting = True
+                    self._changed.wait_for(
+                        lambda: len(self._waiting) >= ENOUGH, timeout=self._rest_s
+                    )
+                    self._resting = False
+
+    def _over(self) -> None:
+        """The end of a write. The impatient hear at once that the database is away."""
+        self._busy = False
+        if self._impatient and self._away is not None:
+            told, self._waiting = self._waiting, []
+            for _, future in told:
+                future.set_exception(_again(self._away))
 
     def _attempt(self, batch: "list[tuple[Item, Future[Answer]]]") -> None:
         try:

@@ -10,6 +10,7 @@ two threads and no other.
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Self
 from uuid import UUID
@@ -18,7 +19,7 @@ import redis
 
 from captioner.errors import CaptionerError, TooManyWaiters
 from captioner.queries import GONE, Progress
-from captioner.wakeups import Listener
+from captioner.wakeups import Listener, Whisper
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ POLL_S = 1.0
 GATHER_S, EACH_S = 0.02, 0.002
 """Between two looks, at most, and for each job that was looked at: messages that come meanwhile
 share the next look. A lone caller hardly waits for that, and hundreds cost a few looks.
+"""
+FIRST_S = 0.05
+"""After which a job that is new is looked at, though nobody has spoken of it: a worker that was
+quicker than its watch may have done so before. To look at once would hold up its own message.
 """
 TICK_S = 2.0
 """How often a waiting caller checks that it is still wanted: that it and this process are there."""
@@ -47,17 +52,20 @@ class Watch:
         self.job_id = job_id
         self.progress: Progress | None = None
         """As last seen; `None` before the first look."""
+        self._overheard: dict[int, Whisper] = {}
 
     @property
     def over(self) -> bool:
         """Whether it is of no use to wait on: the caller has left, or this process is leaving."""
         return self._room.is_leaving() or self._has_left()
 
-    def wait(self, *, after: int = -1, timeout_s: float) -> Progress | None:
+    def wait(
+        self, *, after: int = -1, timeout_s: float, or_whispers: bool = False
+    ) -> Progress | None:
         """The job's progress once its `seq` is above `after`.
 
         `None` after `timeout_s` seconds, or when the watch is `over`, which is seen within
-        `TICK_S`.
+        `TICK_S`; `or_whispers`: also when there are some to take.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -66,7 +74,7 @@ class Watch:
             if seen is not None and seen.seq > after:
                 return seen
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or self.over:
+            if left_s <= 0 or self.over or (or_whispers and self._overheard):
                 return None
             self._changed.wait(min(left_s, TICK_S))
 
@@ -84,6 +92,16 @@ class Watch:
             self.progress = progress
             self._changed.set()
 
+    def overhear(self, whisper: Whisper) -> None:
+        """Take what is being written of an image; of each the last counts."""
+        self._overheard[whisper.position] = whisper
+        self._changed.set()
+
+    def whispers(self) -> list[Whisper]:
+        """What was overheard since this was asked last."""
+        heard, self._overheard = self._overheard, {}
+        return list(heard.values())
+
     def close(self) -> None:
         """Give the place back. May be called again."""
         self._room.leave(self)
@@ -100,11 +118,13 @@ class WaitingRoom:
 
     def __init__(self, client: redis.Redis, look: Look, *, places: int) -> None:
         self._look = look
-        self._listener = Listener(client, self._mark)
+        self._listener = Listener(client, self._mark, self._pass_on)
         self._marked = threading.Condition()  # guards the four below
         self._watches: dict[UUID, set[Watch]] = {}
         self._taken = 0
         self._due: set[UUID] = set()
+        self._new: deque[tuple[float, UUID]] = deque()
+        """Jobs to be looked at when their time has come, in that order."""
         self._threads: list[threading.Thread] = []
         self._poll_at = 0.0
         self._closed = threading.Event()
@@ -112,11 +132,13 @@ class WaitingRoom:
         self.is_leaving: Callable[[], bool] = lambda: False
         """Whether this process is about to end: then waiters are sent away, unanswered."""
 
-    def watch(self, job_id: UUID, *, has_left: Callable[[], bool] | None = None) -> Watch:
+    def watch(
+        self, job_id: UUID, *, has_left: Callable[[], bool] | None = None, new: bool = False
+    ) -> Watch:
         """Take a place and watch a job until the watch is closed.
 
-        `has_left` says whether the caller is gone. Raises `TooManyWaiters` when all places are
-        taken.
+        `has_left` says whether the caller is gone. `new`: it was made just now, and nobody is
+        interested in its beginning. Raises `TooManyWaiters` when all places are taken.
         """
         watch = Watch(self, job_id, has_left)
         with self._marked:
@@ -128,7 +150,12 @@ class WaitingRoom:
             self._taken += 1
             self._watches.setdefault(job_id, set()).add(watch)
             self._start()
-        self._mark(job_id)
+            if new:
+                self._new.append((time.monotonic() + FIRST_S, job_id))
+                if len(self._new) == 1:
+                    self._marked.notify()
+        if not new:
+            self._mark(job_id)
         return watch
 
     def leave(self, watch: Watch) -> None:
@@ -167,6 +194,12 @@ class WaitingRoom:
                 self._due.add(job_id)
                 self._marked.notify()
 
+    def _pass_on(self, whisper: Whisper) -> None:
+        with self._marked:
+            watches = list(self._watches.get(whisper.job_id, ()))
+        for watch in watches:
+            watch.overhear(whisper)
+
     def _watch_for_ever(self) -> None:
         while not self._closed.is_set():
             wanted = self._next()
@@ -177,14 +210,16 @@ class WaitingRoom:
     def _next(self) -> set[UUID]:
         """The jobs to look at now: those marked, or all of them when the time has come."""
         with self._marked:
-            self._marked.wait_for(
-                lambda: self._due or self._closed.is_set(),
-                max(0.0, self._poll_at - time.monotonic()),
-            )
+            if not self._due and not self._closed.is_set():
+                first = self._new[0][0] if self._new else self._poll_at
+                self._marked.wait(max(0.0, min(first, self._poll_at) - time.monotonic()))
+            now = time.monotonic()
+            while self._new and self._new[0][0] <= now:
+                self._due.add(self._new.popleft()[1])
             due, self._due = self._due, set()
-            if time.monotonic() < self._poll_at:
+            if now < self._poll_at:
                 return due & self._watches.keys()
-            self._poll_at = time.monotonic() + POLL_S
+            self._poll_at = now + POLL_S
             return set(self._watches)
 
     def _tell(self, wanted: set[UUID]) -> None:

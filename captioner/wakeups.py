@@ -1,9 +1,12 @@
 """That a job has changed, told through Redis. A lost message costs time, never a wrong answer."""
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
 from uuid import UUID
 
 import redis
@@ -11,6 +14,8 @@ import redis
 log = logging.getLogger(__name__)
 
 CHANNEL = "cap:changed"
+WHISPERS = "cap:partial"
+"""Where styled captions are told as they are written. Nothing there is kept, or needed."""
 RECONNECT_S = 1.0
 SILENCE_S = 10.0
 """A Redis that did not take an announcement is left alone so long: its waiters poll."""
@@ -48,13 +53,48 @@ class Herald:
                 extra={"action": "announce_failed"},
             )
 
+    def whisper(self, job_id: UUID, position: int, styled: Any) -> None:
+        """Say what an image's styled captions are so far. It may get lost, and nobody minds."""
+        if time.monotonic() < self._silent_until:
+            return
+        said = {"job": str(job_id), "position": position, "styled": styled}
+        try:
+            self._client.publish(WHISPERS, json.dumps(said))
+        except (redis.RedisError, OSError):
+            self._silent_until = time.monotonic() + SILENCE_S
+
+
+@dataclass(frozen=True)
+class Whisper:
+    """Styled captions of an image that are being written: the last of them may be cut short."""
+
+    job_id: UUID
+    position: int
+    styled: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self | None:
+        """What a herald whispered; `None` for what is none of ours."""
+        try:
+            said = json.loads(data)
+            styled = tuple((str(style), tuple(map(str, texts))) for style, texts in said["styled"])
+            return cls(UUID(said["job"]), int(said["position"]), styled)
+        except (ValueError, KeyError, TypeError):
+            return None
+
 
 class Listener:
     """Hears what heralds announce, for as long as it runs."""
 
-    def __init__(self, client: redis.Redis, heard: Callable[[UUID], None]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        heard: Callable[[UUID], None],
+        overheard: Callable[[Whisper], None] = lambda _: None,
+    ) -> None:
         self._client = client
         self._heard = heard
+        self._overheard = overheard
 
     def run(self, closed: threading.Event) -> None:
         """Hear until `closed`, which is seen within a second, or ten from a Redis that hangs."""
@@ -71,10 +111,14 @@ class Listener:
 
     def _hear(self, closed: threading.Event) -> None:
         with self._client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-            channel.subscribe(CHANNEL)
+            channel.subscribe(CHANNEL, WHISPERS)
             while not closed.is_set():
                 message = channel.get_message(timeout=1.0)
-                if message is not None:
+                if message is not None and message["channel"] == WHISPERS.encode():
+                    whisper = Whisper.parse(message["data"])
+                    if whisper is not None:
+                        self._overheard(whisper)
+                elif message is not None:
                     self._take(message["data"])
 
     def _take(self, data: bytes) -> None:

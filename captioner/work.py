@@ -1,10 +1,12 @@
 """The values that pass between intake, queue and worker: plain data, no behaviour."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from captioner.errors import CaptionerError
 from captioner.options import PLAIN, Fault, Options
+from captioner.styles import Style, Styler, Styling
 from models import Priority, WebhookKind
 
 
@@ -50,17 +52,22 @@ class Order:
     job_id: UUID
     model: str
     options: Options = PLAIN
+    created: datetime | None = None
+    """When it was let in, by the database's clock; `None`: as it is stored."""
     caller: str = ""
+    owner: str | None = None
     priority: Priority = Priority.NORMAL
     cancel_after_s: float | None = None
-    """Seconds from now after which its work stops, done or not."""
+    """Seconds from then after which its work stops, done or not."""
     stored: bool = True
     """Whether it is kept once its result was delivered."""
     expected_s: float | None = None
-    """Seconds from now until it is expected to be done."""
+    """Seconds from then until it is expected to be done."""
     pace_s: float = 1.0
     """Seconds that one of its images is expected to take: spreads a large job among others."""
     webhook: Hook | None = None
+    styling: Styling | None = None
+    """The styles that are wanted beside the plain captions; its styler is a name."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,20 @@ class Claim:
     """Its place in line: the least is worked on first."""
     hurried: bool = False
     """Whether its job is small, so that somebody may be waiting for just this."""
+    thumbnails: bool = False
+    """Whether thumbnails of its picture are to be made."""
+
+    styling: Styling | None = None
+    """The styles that are wanted beside the caption."""
+    caption: str | None = None
+    """The plain caption, where it is to be styled; until then it is to be captioned."""
+
+    def __post_init__(self) -> None:
+        # Of what names a claim: dictionaries ask for it often, and the rest follows from these.
+        object.__setattr__(self, "_hash", hash((self.job_id, self.position, self.attempt)))
+
+    def __hash__(self) -> int:
+        return self._hash  # type: ignore[attr-defined, no-any-return]
 
 
 @dataclass(frozen=True)
@@ -122,6 +143,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class StyleOutcome:
+    """What became of a claim to style: every style that was asked for, or why there are none."""
+
+    claim: Claim
+    styled: tuple[tuple[Style, tuple[str, ...]], ...] = ()
+    warning: CaptionerError | None = None
+
+
+@dataclass(frozen=True)
 class Parcel:
     """Images of one job that one message will name."""
 
@@ -130,3 +160,10 @@ class Parcel:
     positions: tuple[int, ...]
     again: bool = False
     """Whether an attempt was lost already: then there is one image, and it is worked on alone."""
+    to_fetch: bool = False
+    """Whether a picture of its job is at its URL still."""
+    origin: str = field(default="", compare=False)
+    """Where it was asked for, while traces are told: see `captioner.tracing`."""
+    styler: Styler | None = None
+    """Who is to style them, where they have their captions. `model` is then the one that a local
+    styler asks."""

@@ -4,6 +4,7 @@ import click
 
 from cli.environment import configure
 from cli.lifeline import end_with_parent
+from cli.preflight import refuse_open_door
 
 
 @click.command()
@@ -15,9 +16,14 @@ def api(host: str | None, port: int | None, tied: bool) -> None:
 
     It needs a database (`captioner db upgrade` makes its tables), a Redis or Valkey server and, for
     captions, at least one `captioner worker`. To start them all at once: `captioner up`.
+
+    At an address that other machines can reach, it asks for API keys and does not start before
+    there is one (`captioner keys create`), unless CAPTIONER_AUTH says otherwise.
     """
     if tied:
         end_with_parent()
+    settings = configure(host=host, port=port)
+    refuse_open_door(settings)
     from api.serving import serve
 
-    serve(configure(host=host, port=port))
+    serve(settings)

@@ -10,6 +10,7 @@ import click
 
 from cli.answers import Refused
 from cli.client import NoServer, Server, ServerAway, address
+from cli.environment import key_to_show
 from cli.escape import plain
 from cli.finding import STDIN, find
 from cli.follow import Follower
@@ -34,7 +35,7 @@ def run(options: Options) -> int:
     ledger = Ledger(writer, progress, tally, tell=not isinstance(writer, Table))
     try:
         with closing(
-            Server(url, timeout_s=options.timeout_s, stop=stop, say=progress.say)
+            Server(url, timeout_s=options.timeout_s, stop=stop, say=progress.say, key=key_to_show())
         ) as server:
             follower = Follower(
                 server, form=options.form, timeout_s=options.timeout_s, finish=ledger.finish

@@ -48,7 +48,13 @@ class Server:
     """One captioner server. Every call gives up `timeout_s` after its last sign of life."""
 
     def __init__(
-        self, url: str, *, timeout_s: float, stop: Event, say: Callable[[str], None]
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        stop: Event,
+        say: Callable[[str], None],
+        key: str | None = None,
     ) -> None:
         self.url = address(url)
         self._timeout_s = timeout_s
@@ -58,7 +64,10 @@ class Server:
         self._http = httpx.Client(
             timeout=httpx.Timeout(min(60.0, timeout_s), connect=min(5.0, timeout_s), pool=None),
             trust_env=urlsplit(self.url).hostname not in LOOPBACK,  # no proxy to this machine
-            headers={"Accept": "application/json, application/problem+json"},
+            headers={
+                "Accept": "application/json, application/problem+json",
+                **({"Authorization": f"Bearer {key}"} if key else {}),
+            },
         )
 
     def close(self) -> None:

@@ -30,8 +30,9 @@ server_option = click.option(
 def connected(url: str) -> Iterator["Server"]:
     """A server for a few short calls; what it has to say goes to standard error."""
     from cli.client import Server
+    from cli.environment import key_to_show
 
-    server = Server(url, timeout_s=TIMEOUT_S, stop=Event(), say=_tell)
+    server = Server(url, timeout_s=TIMEOUT_S, stop=Event(), say=_tell, key=key_to_show())
     try:
         yield server
     finally:

@@ -1,16 +1,23 @@
 """What `captioner up` shows: lines, and a spinner where there is a terminal."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.status import Status
 
+from captioner.logs import JsonFormatter
+
 
 class Display:
-    """Lines to standard output. A terminal that has gone away is no error: the parts go on."""
+    """Lines to standard output. A terminal that has gone away is no error: the parts go on.
 
-    def __init__(self) -> None:
+    `as_json`: each as an object, in the form of the parts' logs.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._json = JsonFormatter() if as_json else None
         self._console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._status: Status | None = None
         self._waiting_for = ""
@@ -18,6 +25,11 @@ class Display:
 
     def say(self, line: str = "") -> None:
         """One line."""
+        if self._json is not None:
+            if not line.strip():
+                return
+            record = logging.LogRecord("cli.up", logging.INFO, "", 0, line.strip(), None, None)
+            line = self._json.format(record)
         with suppress(OSError):
             self._console.print(line)
 

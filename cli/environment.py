@@ -20,6 +20,11 @@ def configure(**given: object) -> settings.Settings:
     return settings.load()
 
 
+def key_to_show() -> str | None:
+    """The API key that commands show to the server that they talk to."""
+    return os.environ.get("CAPTIONER_KEY") or None
+
+
 def seeing(gpu: str) -> dict[str, str]:
     """The environment of a child that sees this GPU and no other."""
     return {**os.environ, CUDA: gpu}

@@ -16,6 +16,7 @@ COMMANDS = {
     "worker": LazyCommand("cli.worker:worker", "Run a worker, or one for each GPU."),
     "webhooks": LazyCommand("cli.webhooks:webhooks", "Make a signing secret, try a receiver."),
     "cache": LazyCommand("cli.cache:cache", "Forget captions that are remembered."),
+    "keys": LazyCommand("cli.keys:keys", "Make, list and revoke API keys."),
     "db": LazyCommand("cli.db:db", "Create or change the database's tables."),
 }
 

@@ -1,12 +1,13 @@
 """What is checked before anything is started, each with a sentence that says what to do."""
 
 import errno
-import ipaddress
 import socket
 from importlib.util import find_spec
 
 import click
 
+from captioner.access.doors import is_loopback as is_loopback
+from captioner.access.doors import why_not_open
 from captioner.catalog import entries
 from captioner.settings import Settings
 
@@ -63,9 +64,8 @@ def _why_not(error: OSError, host: str, port: int, option: str) -> str:
     return f"{host} is not an address of this machine ({error.strerror}). Choose another: --host."
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine can reach that address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def refuse_open_door(settings: Settings) -> None:
+    """Raise where the API could be reached from other machines and would ask nobody for a key."""
+    reason = why_not_open(settings)
+    if reason is not None:
+        raise click.ClickException(reason)

@@ -36,7 +36,7 @@ class Place:
 
 def run(place: Place, programs: list[Program], lock: TextIO) -> int:
     """Run the programs until interrupted. Returns the exit code; raises ClickException."""
-    display = Display()
+    display = Display(as_json=place.settings.log_format == "json")
     display.say(f"Starting {', '.join(program.name for program in programs)}.")
     try:
         supervisor = _start(place.folder, programs, lock)
@@ -101,7 +101,10 @@ def greeting(place: Place, ready: Ready) -> list[str]:
     if place.flower_port is not None:
         secret = place.folder.run / PASSWORD_FILE
         lines.append(f"  Flower   http://127.0.0.1:{place.flower_port}")
-        lines.append(f"           user {USER}, password {secret.read_text().strip()}")
+        if place.settings.log_format == "json":  # lines that a program keeps
+            lines.append(f"           user {USER}, password in {secret}")
+        else:
+            lines.append(f"           user {USER}, password {secret.read_text().strip()}")
     return [
         *lines,
         f"  Data     {place.folder.root}",

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -59,7 +60,7 @@ def up(
     used where they are set. With CAPTIONER_REDIS_URL set, no Valkey is started.
     """
     settings = configure(host=host, port=port, data_dir=data_dir, model=model, models=models)
-    settings = configure(data_dir=settings.data_dir.absolute())
+    settings = configure(data_dir=settings.data_dir.absolute(), log_format=_log_format(settings))
     interrupts.install(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _check(settings, flower=flower, flower_port=flower_port)
     pinned = gpus.chosen(None, settings) if per_gpu else []
@@ -86,6 +87,7 @@ def _run(
 ) -> int:
     valkey_conf = _own_valkey(settings, folder)
     _upgrade_database()
+    preflight.refuse_open_door(settings)
     programs = parts.programs(
         valkey_conf=valkey_conf,
         workers=workers,
@@ -102,12 +104,17 @@ def _check(settings: Settings, *, flower: bool, flower_port: int) -> None:
     preflight.refuse_taken_port(settings.host, settings.port, option="--port")
     if flower:
         preflight.refuse_taken_port("127.0.0.1", flower_port, option="--flower-port")
-    if not preflight.is_loopback(settings.host):
+    if settings.auth == "off" and not preflight.is_loopback(settings.host):
         click.echo(
-            f"Warning: {settings.host} can be reached from other machines, and there is no access "
-            "control: whoever reaches it can use it and read every caption.",
+            f"Warning: {settings.host} can be reached from other machines, and CAPTIONER_AUTH is "
+            "off: whoever reaches it can use it and read every caption.",
             err=True,
         )
+
+
+def _log_format(settings: Settings) -> str | None:
+    """The parts write to files; who reads them is who sits at this terminal, if one does."""
+    return "text" if settings.log_format == "auto" and sys.stderr.isatty() else None
 
 
 def _own_valkey(settings: Settings, folder: DataFolder) -> Path | None:

@@ -5,12 +5,16 @@ from math import ceil
 
 import click
 
-from captioner.broker import WEBHOOK_QUEUE
+from captioner import logs
+from captioner.broker import STYLE_QUEUE, WEBHOOK_QUEUE
 from captioner.catalog import queue_of
 from captioner.settings import Settings
 from cli.environment import configure
 from cli.lifeline import end_with_parent
 from cli.parts import TIED, captioner_command
+
+OTHER_QUEUES = (WEBHOOK_QUEUE, STYLE_QUEUE)
+"""Of work that needs no model."""
 
 
 @click.command()
@@ -37,8 +41,8 @@ def worker(
 ) -> None:
     """Run one worker alone, with Celery, or one for each GPU.
 
-    It takes work from one queue for each of its models, and sends webhooks. SIGTERM lets the
-    running batches end and hands the rest back.
+    It takes work from one queue for each of its models, sends webhooks and asks stylers. SIGTERM
+    lets the running batches end and hands the rest back.
 
     With --per-gpu, each GPU that CUDA_VISIBLE_DEVICES leaves visible has a worker of its own, which
     sees no other. One that ends is started again. Ctrl-C and SIGTERM end them all.
@@ -50,6 +54,7 @@ def worker(
         raise click.exceptions.Exit(_one_for_each(gpus, settings))
     from worker.app import app
 
+    logs.configure(settings.log_level, settings.log_format)  # Celery warns before it does
     app.worker_main(worker_arguments(settings))
 
 
@@ -65,11 +70,12 @@ def _one_for_each(given: str | None, settings: Settings) -> int:
 def worker_arguments(settings: Settings) -> list[str]:
     """Celery's command line for one worker with those settings."""
     return [
+        *(["--quiet"] if logs.as_json(settings.log_format) else []),  # no banner among the lines
         "worker",
         "--pool=threads",
         f"--concurrency={settings.concurrency}",
         f"--hostname=captioner@%h-{os.getpid()}",
-        f"--queues={','.join([*map(queue_of, settings.served_models), WEBHOOK_QUEUE])}",
+        f"--queues={','.join([*map(queue_of, settings.served_models), *OTHER_QUEUES])}",
         f"--loglevel={settings.log_level}",
         "--without-mingle",
         "--without-gossip",

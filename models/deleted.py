@@ -19,3 +19,5 @@ class DeletedJob(Base):
     deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(String(16))
     """One of `DeletionReason`."""
+    owner: Mapped[str | None] = mapped_column(String(64))
+    """Whose it was, so that nobody else hears of it."""

@@ -40,6 +40,13 @@ class Job(Base):
             sqlite_where=text("stored = 0"),
         ),
         Index("ix_jobs_caller_state", "caller", "state"),
+        Index(
+            "ix_jobs_owner_id",
+            "owner",
+            "id",
+            postgresql_where=text("owner IS NOT NULL"),
+            sqlite_where=text("owner IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -57,6 +64,9 @@ class Job(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     caller: Mapped[str] = mapped_column(String(128), default="", server_default="")
     """Who asked, for shares of the queue and for keys: never shown to others."""
+    owner: Mapped[str | None] = mapped_column(String(64))
+    """Whose it is: the owner of the API key that it came with. Empty where keys are not asked for.
+    """
     priority: Mapped[int] = mapped_column(default=1, server_default="1")
     deadline_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the work is to stop, done or not."""
@@ -67,6 +77,8 @@ class Job(Base):
     """When it was expected to be done, as told at its creation."""
     event_seq: Mapped[int] = mapped_column(default=0, server_default="0")
     run: Mapped[int] = mapped_column(default=1, server_default="1")
+    styling: Mapped[str | None] = mapped_column(Text)
+    """The styles that were asked for, and how they are to be, as JSON; `None`: none."""
     webhook_url: Mapped[str | None] = mapped_column(Text)
     webhook_events: Mapped[str | None] = mapped_column(String(64))
     """Kinds of webhooks that were asked for, with commas between."""
@@ -104,6 +116,13 @@ class JobImage(Base):
             postgresql_where=text("blob_sha256 IS NULL AND source_url IS NOT NULL"),
             sqlite_where=text("blob_sha256 IS NULL AND source_url IS NOT NULL"),
         ),
+        Index(
+            "ix_job_images_to_style",
+            "styler",
+            "rank",
+            postgresql_where=text("state = 'styling'"),
+            sqlite_where=text("state = 'styling'"),
+        ),
     )
 
     job_id: Mapped[UUID] = mapped_column(
@@ -128,6 +147,15 @@ class JobImage(Base):
     """The caption's words of content, where they were wanted: a JSON list."""
     flagged: Mapped[bool | None]
     """The answer to a question of yes or no, where one was asked and answered."""
+    styler: Mapped[str | None] = mapped_column(String(16))
+    """Who writes its styles, where some were asked for and it has its plain caption."""
+    styled: Mapped[str | None] = mapped_column(Text)
+    """Its styled captions: a JSON list of `[style, [caption, ...]]`."""
+    style_status: Mapped[str | None] = mapped_column(String(16))
+    """Once the styler is through: whether there are styles, or the plain caption alone."""
+    style_code: Mapped[str | None] = mapped_column(String(64))
+    """Why there are no styles."""
+    style_detail: Mapped[str | None] = mapped_column(Text)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_detail: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)

@@ -33,5 +33,7 @@ class Worker(Base):
     """Images that it works on."""
     pace: Mapped[dict[str, float]] = mapped_column(JSON, default=dict, server_default="{}")
     """Model name to measured seconds per image, of those that it worked on lately."""
+    stylers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    """Styler to how its breaker stands: "closed", "open" or "trying"."""
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.http_server import Handler, HttpServer, closing
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Page:
     """How long the connection stays open after all that was sent."""
 
 
-class PictureServer:
+class PictureServer(HttpServer):
     """Answers GET by `pages`, by path without query; others are 404."""
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
@@ -29,11 +30,7 @@ class PictureServer:
         self.calls: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
-        self._http = _Http((host, port), _Handler)
-        self._http.pictures = self
-        self.host, self.port = host, int(self._http.server_address[1])
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
+        super().__init__(_Handler, port, host)
 
     def url(self, path: str, query: str = "") -> str:
         return f"http://{self.host}:{self.port}{path}{'?' if query else ''}{query}"
@@ -53,37 +50,14 @@ class PictureServer:
             self.at_once -= 1
         return page
 
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    pictures: PictureServer
-
-    def handle_error(self, *_: object) -> None:
-        """A caller that was killed is no error here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Http
+class _Handler(Handler):
+    protocol_version = "HTTP/1.0"
 
     def do_GET(self) -> None:
-        page = self.server.pictures.called(self.path.partition("?")[0])
-        self.send_response(page.status)
-        headers = {"Content-Length": str(len(page.body)), **page.headers}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(page.body)
+        page = self.server.owner.called(self.path.partition("?")[0])
+        self.send(page.status, page.body, dict(page.headers))
         time.sleep(page.then_s)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
 
 
 def allowing(server: PictureServer) -> dict[str, str]:
@@ -97,10 +71,5 @@ def allowing(server: PictureServer) -> dict[str, str]:
     }
 
 
-@contextmanager
-def serving(**how) -> Iterator[PictureServer]:
-    server = PictureServer(**how)
-    try:
-        yield server
-    finally:
-        server.close()
+def serving(**how) -> AbstractContextManager[PictureServer]:
+    return closing(PictureServer(**how))

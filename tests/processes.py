@@ -13,8 +13,13 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.warm import Nursery, Started, may_be_warm
+
 ROOT = Path(__file__).parent.parent
+LONGEST_PAUSE_S = 0.2
 CAPTIONER = str(Path(sys.executable).with_name("captioner"))
+nursery: Callable[[], Nursery] | None = None
+"""Where processes begin warm, if tests have set that."""
 
 
 def heed_ctrl_c() -> None:
@@ -37,15 +42,24 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **usual, **extra, "HF_HUB_OFFLINE": "1"}
 
 
+def start(
+    command: Sequence[str], extra: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes] | Started:
+    """A process, which writes to the end of a log."""
+    if nursery is not None and may_be_warm(command, extra):
+        return nursery().start(command, environment(extra), log)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            list(command), cwd=ROOT, env=environment(extra), stdout=out, stderr=out
+        )
+
+
 @contextmanager
 def running(
     command: Sequence[str], extra: Mapping[str, str], *, log: Path, grace_s: float = 30
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[subprocess.Popen[bytes] | Started]:
     """A process for the length of the block; then SIGTERM, and SIGKILL if it will not go."""
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            list(command), cwd=ROOT, env=environment(extra), stdout=out, stderr=out
-        )
+    process = start(command, extra, log)
     try:
         yield process
     finally:
@@ -59,11 +73,12 @@ def running(
 
 def until(ready: Callable[[], bool], *, what: str, timeout_s: float = 60) -> None:
     """Wait until it holds, or fail saying what did not."""
-    deadline = time.monotonic() + timeout_s
+    deadline, pause_s = time.monotonic() + timeout_s, 0.02
     while not ready():
         if time.monotonic() > deadline:
             raise AssertionError(f"within {timeout_s:g} s there was no {what}")
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, LONGEST_PAUSE_S)  # to ask is work for what is waited for
 
 
 def answers(url: str, status: int = 200) -> bool:
@@ -89,7 +104,7 @@ def service(
     *,
     workers: int = 1,
     ready: bool = True,
-    timeout_s: float = 60,
+    timeout_s: float = 180,
 ) -> Iterator[str]:
     """API and workers as processes. Yields the address, once a caption can be had."""
     port = free_port()
@@ -98,12 +113,25 @@ def service(
     api_log, worker_log = folder / "api.log", folder / "worker.log"
     with running([CAPTIONER, "api"], env, log=api_log):
         base = f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{base}/healthz"), what=f"API (see {api_log})")
+        with told(api_log):
+            until(lambda: answers(f"{base}/healthz"), what="API")
         with _workers(workers, env, worker_log):
             if ready:
-                what = f"ready worker (see {worker_log})"
-                until(lambda: answers(f"{base}/readyz"), what=what, timeout_s=timeout_s)
+                with told(worker_log, api_log):
+                    asked = f"{base}/readyz"
+                    until(lambda: answers(asked), what="ready worker", timeout_s=timeout_s)
             yield base
+
+
+@contextmanager
+def told(*logs: Path) -> Iterator[None]:
+    """A failure in the block comes with the ends of these logs, as their folder may be far away."""
+    try:
+        yield
+    except AssertionError as fault:
+        for log in logs:
+            fault.add_note(f"The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
+        raise
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def _open(_settings: Settings) -> Maker:
 def main() -> None:
     from cli.worker import worker
 
-    for kind in ("blip", "intern_vlm"):
+    for kind in ("blip", "intern_vlm", "gemma"):
         KINDS[kind] = _open
     worker(args=[], prog_name="worker")
 

@@ -1,7 +1,8 @@
 """A server that speaks the part of vLLM's HTTP protocol that captions use.
 
-It looks at the picture that it is sent: its caption tells the picture's colour and size. Colours
-can be given trouble of their own. What it was asked, and who hung up, it notes.
+It looks at the pictures that it is sent: its caption tells each picture's colour and size. Colours
+can be given trouble of their own. What it was asked, and who hung up, it notes. Asked for styles in
+words alone, it writes them.
 """
 
 import base64
@@ -11,14 +12,15 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
 from PIL import Image
+
+from tests.http_server import Handler, HttpServer, closing
+from tests.openai_server import answer_to
 
 MODEL = "google/gemma-3-4b-it"
 KEY = "sesame-open-9"
@@ -44,7 +46,7 @@ SLOW = Trouble(status=200, after_s=60)
 CUT = Trouble(status=None)
 
 
-class VllmServer:
+class VllmServer(HttpServer):
     """Serves `cards`; asks for `key` if there is one."""
 
     def __init__(self, port: int = 0) -> None:
@@ -52,57 +54,34 @@ class VllmServer:
         self.key: str | None = None
         self.troubles: dict[str, Trouble] = {}
         """By the picture's colour, or by the path."""
+        self.most_pictures = 16
+        """In one chat, as `--limit-mm-per-prompt` sets it."""
         self.chats: list[dict[str, Any]] = []
         """What was asked, without the picture."""
         self.pictures: list[Image.Image] = []
         self.at_once = self.most_at_once = self.hung_up = 0
         self.lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", port), _Handler)
-        self._http.vllm = self
-        self.port = int(self._http.server_address[1])
+        super().__init__(_Handler, port)
         self.source = f"vllm:http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
 
-@contextmanager
-def serving(port: int = 0) -> Iterator[VllmServer]:
-    server = VllmServer(port)
-    try:
-        yield server
-    finally:
-        server.close()
+def serving(port: int = 0) -> AbstractContextManager[VllmServer]:
+    return closing(VllmServer(port))
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    vllm: VllmServer
-
-    def handle_error(self, *_: object) -> None:
-        """A caller that hangs up is no error here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Http
-
+class _Handler(Handler):
     def do_GET(self) -> None:
         if self._stands_in_the_way(self.path):
             return None
         if self.path != "/v1/models":
             return self._problem(404, "Not Found")
-        cards = [{"object": "model", "owned_by": "vllm", **card} for card in self.server.vllm.cards]
+        cards = [
+            {"object": "model", "owned_by": "vllm", **card} for card in self.server.owner.cards
+        ]
         return self._answer(200, {"object": "list", "data": cards})
 
     def do_POST(self) -> None:
-        vllm = self.server.vllm
+        vllm = self.server.owner
         chat = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
             return self._problem(404, "Not Found")
@@ -110,25 +89,33 @@ class _Handler(BaseHTTPRequestHandler):
             return self._problem(401, "Unauthorized")
         if chat["model"] not in [card["id"] for card in vllm.cards]:
             return self._problem(404, f"The model `{chat['model']}` does not exist.")
+        words = answer_to(chat)
+        if words is not None:
+            with vllm.lock:
+                vllm.chats.append(chat)
+            return self._answer(200, {"choices": [{"message": {"content": words}}]})
         try:
-            picture = _picture_in(chat)
+            pictures = _pictures_in(chat)
         except (KeyError, ValueError, binascii.Error, OSError) as error:
             return self._problem(400, f"no picture: {error}")
+        if len(pictures) > vllm.most_pictures:
+            at_most = f"At most {vllm.most_pictures} image(s) may be provided in one prompt."
+            return self._problem(400, at_most)
         with vllm.lock:
             vllm.chats.append(chat)
-            vllm.pictures.append(picture)
+            vllm.pictures.extend(pictures)
             vllm.at_once += 1
             vllm.most_at_once = max(vllm.most_at_once, vllm.at_once)
         try:
-            if not self._stands_in_the_way(_colour(picture)):
-                self._answer(200, _completion(chat, picture))
+            if not any(self._stands_in_the_way(_colour(picture)) for picture in pictures):
+                self._answer(200, _completion(chat, pictures))
         finally:
             with vllm.lock:
                 vllm.at_once -= 1
         return None
 
     def _stands_in_the_way(self, what: str) -> bool:
-        trouble = self.server.vllm.troubles.get(what)
+        trouble = self.server.owner.troubles.get(what)
         if trouble is None:
             return False
         if self._is_left_for(trouble.after_s) or trouble.status is None:
@@ -148,8 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         while (left := until - time.monotonic()) > 0:
             readable, _, _ = select.select([self.connection], [], [], min(left, 0.05))
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
-                with self.server.vllm.lock:
-                    self.server.vllm.hung_up += 1
+                with self.server.owner.lock:
+                    self.server.owner.hung_up += 1
                 return True
         return False
 
@@ -161,25 +148,23 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(body).encode(), headers or {})
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        all_of_them = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        for name, value in {**all_of_them, **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
+        self.send(status, body, {"Content-Type": "application/json", **headers})
 
 
-def _picture_in(chat: dict[str, Any]) -> Image.Image:
-    """The one picture of a chat, taken out of it."""
-    (shown,) = [
+def _pictures_in(chat: dict[str, Any]) -> list[Image.Image]:
+    """The pictures of a chat, at least one, taken out of it."""
+    shown = [
         part
         for message in chat["messages"]
         for part in message["content"]
         if isinstance(part, dict) and part["type"] == "image_url"
     ]
+    if not shown:
+        raise ValueError("there is none")
+    return [_picture_in(part) for part in shown]
+
+
+def _picture_in(shown: dict[str, Any]) -> Image.Image:
     kind, _, data = shown.pop("image_url")["url"].partition(";base64,")
     if kind != "data:image/png":
         raise ValueError(f"{kind[:40]} is not expected")
@@ -197,8 +182,8 @@ def _colour(picture: Image.Image) -> str:
     )
 
 
-def _completion(chat: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
-    choices = [_choice(chat, picture, number) for number in range(chat.get("n", 1))]
+def _completion(chat: dict[str, Any], pictures: list[Image.Image]) -> dict[str, Any]:
+    choices = [_choice(chat, pictures, number) for number in range(chat.get("n", 1))]
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -209,12 +194,13 @@ def _completion(chat: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
     }
 
 
-def _choice(chat: dict[str, Any], picture: Image.Image, number: int) -> dict[str, Any]:
+def _choice(chat: dict[str, Any], pictures: list[Image.Image], number: int) -> dict[str, Any]:
     """A word is a token. The further a choice, the less likely: its tokens by 0.1, 0.2 and so on.
 
     One that is drawn names what it was drawn with.
     """
-    words = f"A {_colour(picture)} picture, {picture.width} by {picture.height}.".split()
+    seen = [f"A {_colour(one)} picture, {one.width} by {one.height}." for one in pictures]
+    words = " ".join(seen).split()
     if chat["temperature"]:
         words.append(f"Drawn with {chat['seed']}+{number} at {chat['temperature']}.")
     words += ["indeed"] * (chat.get("min_tokens", 0) - len(words))

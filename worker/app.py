@@ -29,7 +29,8 @@ app.set_default()
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _log(**_: Any) -> None:
-    logs.configure(load().log_level)  # a receiver here keeps Celery from setting up its own
+    # A receiver here keeps Celery from setting up its own.
+    logs.configure(load().log_level, load().log_format)
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def _vital() -> Iterator[None]:
 # `worker_process_init` is not sent under the threads pool.
 @worker_init.connect  # type: ignore[untyped-decorator] # celery has no types
 def _prepare(sender: Any = None, **_: Any) -> None:
-    logs.configure(load().log_level)  # Celery sets up logging later than this
+    logs.configure(load().log_level, load().log_format)  # Celery sets up logging later than this
     with _vital():
         runtime.build(load(), name=str(getattr(sender, "hostname", "worker")))
         runtime.current().prepare()  # the first messages come before Celery says `worker_ready`

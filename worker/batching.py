@@ -94,6 +94,11 @@ class Batcher(Generic[Item, Result]):
         since = self._running_since
         return 0.0 if since is None else time.monotonic() - since
 
+    @property
+    def waiting(self) -> int:
+        """Items that no batch has taken yet."""
+        return len(self._line)
+
     def submit(
         self,
         item: Item,

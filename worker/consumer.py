@@ -7,10 +7,17 @@ Here that error counts as what it is: a lost connection.
 A message of another shape than Celery's makes it raise what it does not catch: the worker exits,
 the message returns to the queue, and the next worker exits too. Here it is refused. What is no
 message at all, in the list of Redis, is taken from it and costs a connection.
+
+Its events of tasks have a connection of their own, which its event loop reads. A thread that tells
+an event there waits for the broker's confirmation, and the loop may read that first: the thread
+then waits on, and every other that has an event to tell waits for it. Here the loop alone tells.
 """
 
 import logging
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from celery.worker.consumer import Consumer
@@ -21,6 +28,10 @@ UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What the transport raises over bytes that are no message; the first also over a connection."""
 
 
+EVENTS_S = 0.5
+"""How late Flower may hear of a task. Told one by one, events cost a busy worker a message each."""
+
+
 class SafeConsumer(Consumer):  # type: ignore[misc] # celery has no types
     """`Consumer` that drops a dead connection, or a bad message, instead of dying with it."""
 
@@ -28,6 +39,31 @@ class SafeConsumer(Consumer):  # type: ignore[misc] # celery has no types
         super().__init__(*args, **kwargs)
         self._lost: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
         self.connection_errors = (*self._lost, *UNREADABLE)
+        self._events_due = 0.0
+
+    @property
+    def event_dispatcher(self) -> Any:
+        """What tells of tasks, set by Celery with each connection."""
+        return self._dispatcher
+
+    @event_dispatcher.setter
+    def event_dispatcher(self, dispatcher: Any) -> None:
+        if dispatcher is not None:
+            dispatcher.buffer_limit = sys.maxsize  # with so many, a task's thread would tell them
+        self._dispatcher = dispatcher
+
+    def _flush_events(self) -> None:
+        """Called by the event loop as soon as there is one: all that come are told together."""
+        now = time.monotonic()
+        if now >= self._events_due:
+            self._events_due = now + EVENTS_S
+            self.hub.call_later(EVENTS_S, super()._flush_events)
+
+    def shutdown(self) -> None:
+        """Called by Celery at the end: what still waits to be told is told first."""
+        with suppress(*self.connection_errors):
+            super()._flush_events()
+        super().shutdown()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler; what it cannot make sense of is refused."""

@@ -8,8 +8,8 @@ import resource
 import signal
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -24,7 +24,7 @@ Work = Callable[[bytes, images.Size, images.ImageLimits, images.Resampling], NDA
 
 @dataclass(frozen=True)
 class Task:
-    """One picture's bytes, and the shared-memory slot that takes its pixels."""
+    """One picture's bytes, and the place in shared memory that takes its pixels."""
 
     data: bytes
     size: images.Size
@@ -33,6 +33,8 @@ class Task:
     slot: str
     cpu_s: float
     work: Work
+    offset: int = 0
+    """Bytes from the beginning of the slot."""
 
 
 def decode_and_fit(
@@ -43,6 +45,16 @@ def decode_and_fit(
 ) -> NDArray[np.uint8]:
     """The picture in a `size` as `images.fit` takes it. Raises `ImageError`."""
     return images.fit(images.decode(data, limits, wanted=size), size, resampling)
+
+
+def for_thumbnail(
+    data: bytes,
+    size: images.Size,
+    limits: images.ImageLimits,
+    resampling: images.Resampling = images.Resampling.LANCZOS,
+) -> NDArray[np.uint8]:
+    """As `decode_and_fit`, and quick: nobody counts the pixels of a thumbnail."""
+    return decode_and_fit(data, size, replace(limits, fast_decode=True), resampling)
 
 
 def confine(memory_bytes: int) -> None:
@@ -73,8 +85,25 @@ def run(task: Task) -> tuple[float, images.Size]:
     height, width, _ = pixels.shape
     if pixels.shape[2] != 3 or not images.may_be((height, width), task.size):
         raise ValueError(f"pixels of shape {pixels.shape} where {task.size} was asked for")
-    np.ndarray(pixels.shape, np.uint8, buffer=_slot(task.slot).buf)[...] = pixels
+    place = np.ndarray(pixels.shape, np.uint8, buffer=_slot(task.slot).buf, offset=task.offset)
+    place[...] = pixels
     return (time.perf_counter() - started) * 1000, (height, width)
+
+
+def run_each(tasks: Sequence[Task], mark: int) -> list[tuple[float, images.Size] | Exception]:
+    """As `run`, one after another; what it raised, in the place of a result.
+
+    The byte at `mark` of the slot says which it is at, so that the parent knows if the child dies.
+    """
+    return [_tried(task, number, mark) for number, task in enumerate(tasks)]
+
+
+def _tried(task: Task, number: int, mark: int) -> tuple[float, images.Size] | Exception:
+    np.ndarray((1,), np.uint8, buffer=_slot(task.slot).buf, offset=mark)[0] = number
+    try:
+        return run(task)
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        return error
 
 
 @lru_cache(maxsize=1)

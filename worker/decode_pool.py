@@ -57,10 +57,15 @@ class DecodePool:
             raise
 
     def submit(
-        self, data: bytes, *, size: Size, resampling: Resampling = Resampling.BICUBIC
+        self,
+        data: bytes,
+        *,
+        size: Size,
+        resampling: Resampling = Resampling.BICUBIC,
+        work: Work | None = None,
     ) -> "Future[DecodedImage]":
         """Queue a picture, to be had as (height, width, 3) for a `size` of (height, width): just
-        that, or less where it is `Within`.
+        that, or less where it is `Within`. `work` decodes this one instead of the pool's.
 
         Never blocks. The future raises `ImageError` when the picture is at fault: that includes a
         child that crashed on it, took too long or wanted too much memory (`ImageUndecodable`; the
@@ -72,7 +77,7 @@ class DecodePool:
             self._refuse_if_closed()
             if not self._started:
                 raise RuntimeError("start() comes before submit()")
-            self._jobs.put(DecodeJob(data, size, resampling, future))
+            self._jobs.put(DecodeJob(data, size, resampling, future, work))
         return future
 
     def close(self) -> None:

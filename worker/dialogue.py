@@ -6,6 +6,7 @@ it should be is asked for once more, in another way. What is said is the better 
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from captioner.errors import CaptionerError
 from captioner.options import Fault, Length, Options
@@ -94,6 +95,7 @@ def _course(options: Options, *, chats: bool) -> Course:
     )
 
 
+@lru_cache(1024)
 def _of_caption(options: Options, *, chats: bool) -> Options:
     """What the engine is asked for a caption: those that ask alike may share a batch."""
     asked = replace(options, tags=None, flag=None)
@@ -139,7 +141,7 @@ def _finished(caption: Caption, judge: Judge) -> Caption:
     """As it is told: alt text by its rules, nothing cut loose, and no stock opening."""
     others = tuple(replace(other, text=_told(other.text, judge)) for other in caption.others)
     caption = replace(caption, text=_told(caption.text, judge), others=others)
-    if Fault.STOCK_OPENING in judge.faults(caption.text):
+    if judge.has_stock_opening(caption.text):
         return replace(caption, text=without_opening(caption.text) or caption.text)
     return caption
 

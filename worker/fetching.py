@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import UUID
 
-from captioner import images, jobs, pictures
+from captioner import images, jobs, pictures, tracing
 from captioner.errors import CaptionerError, DatabaseUnavailable, UrlFetchFailed, UrlUnreachable
 from captioner.outbound.client import Outbound
 from captioner.pictures import Kept
@@ -96,7 +96,9 @@ class Fetching:
         return take(self._parts, model, limit=limit, again=again, to_fetch=True)
 
     def _fetch(self, claim: Claim) -> None:
-        with self._parts.held.holding([claim]):
+        origin = tracing.origins([claim.job_id]).get(claim.job_id, "")
+        span = tracing.span("fetch", origin=origin, position=claim.position)
+        with span, self._parts.held.holding([claim]):
             try:
                 self._keep(claim, self._picture(claim))
             except UrlUnreachable as error:

@@ -6,10 +6,11 @@ No database is touched here: what became of an image is told, and stored by the 
 import logging
 import threading
 from collections import deque
-from collections.abc import Container, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from captioner.blobs import BlobStore
@@ -23,6 +24,7 @@ from captioner.errors import (
     PictureMissing,
     ShuttingDown,
 )
+from captioner.images import Within
 from captioner.options import Options
 from captioner.settings import Settings
 from captioner.wakeups import Herald
@@ -39,8 +41,13 @@ from worker.leases import Halt, HeldClaims
 from worker.meters import Meters
 from worker.pace import Pace
 from worker.sharing import Sharing
+from worker.spans import NO_SPANS, NoSpans
+from worker.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
+
+HELD_BYTES = 256 * 1024
+"""Files that one message has in memory; more than that only as many as are decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Parts:
     meters: Meters = field(default_factory=Meters)
     sharing: Sharing = field(default_factory=Sharing)
     cache: Cache = OFF
+    to_style: Callable[[Sequence[Claim]], None] = lambda _: None
+    """Told of images that have their captions, and wait for their styler."""
 
 
 @dataclass
@@ -88,29 +97,50 @@ class Flow:
     One whose halt is done is through as soon as no work on it goes on: at once while it waits.
     """
 
-    def __init__(self, parts: Parts, resident: Resident, claims: Sequence[Claim]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        resident: Resident,
+        claims: Sequence[Claim],
+        spans: NoSpans = NO_SPANS,
+    ) -> None:
+        self._spans = spans
         self._parts = parts
         self._resident = resident
         self._to_start = deque(claims)
         self._decoding: dict[Future[Any], Claim] = {}
+        self._sizes: dict[Future[Any], int] = {}
+        self._held_bytes = 0
+        """The sum of these sizes."""
         self._captioning: dict[Future[Any], _Talk] = {}
+        self._thumbnails = Thumbnails(parts.settings, parts.blobs, parts.decoders)
         self._halts: dict[Claim, Halt] = {claim: parts.held.halt_of(claim) for claim in claims}
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
+        """What has ended and is not looked at yet: decoding, captioning, and halts."""
+        for halt in self._halts.values():
+            halt.add_done_callback(self._done.put)
 
     def advance(self) -> list[Outcome]:
         """Wait until at least one image is through, and say what became of it; empty at the end."""
         outcomes: list[Outcome] = []
         while not outcomes and (self._to_start or self._decoding or self._captioning):
-            calls = [halt for halt in self._halts.values() if not halt.done()]  # before looking
             outcomes += self._halted() + self._start()
             if outcomes:
                 break
-            under_way = [*self._decoding, *self._captioning]
-            done, _ = wait([*under_way, *calls], return_when=FIRST_COMPLETED)
-            for future in done.intersection(under_way):
+            for future in self._ended():
                 outcomes += self._step(future)
         for outcome in outcomes:
             self._halts.pop(outcome.claim, None)
-        return outcomes
+        return [self._thumbnails.stored(outcome) for outcome in outcomes]
+
+    def _ended(self) -> list[Future[Any]]:
+        """Wait for one, and take those that ended meanwhile along."""
+        ended = [self._done.get()]
+        try:
+            while True:
+                ended.append(self._done.get_nowait())
+        except Empty:
+            return ended
 
     def _halted(self) -> list[Outcome]:
         """Take out those that are halted, and that nobody has begun to work on."""
@@ -119,26 +149,39 @@ class Flow:
             return []
         out = [claim for claim in self._to_start if claim in stopped]
         self._to_start = deque(claim for claim in self._to_start if claim not in stopped)
-        out += [self._decoding.pop(f) for f in _withdrawn(self._decoding, stopped)]
-        for future in _withdrawn({f: t.claim for f, t in self._captioning.items()}, stopped):
-            out.append(self._captioning.pop(future).claim)
+        for future in _withdrawn(self._decoding, stopped):
+            self._held_bytes -= self._sizes.pop(future)
+            out.append(self._decoding.pop(future))
+        withdrawn = _withdrawn({f: t.claim for f, t in self._captioning.items()}, stopped)
+        out += [self._captioning.pop(future).claim for future in withdrawn]
         return [Outcome(claim, error=stopped[claim].result()) for claim in out]
 
     def _start(self) -> list[Outcome]:
         # A few at a time: each message in flight holds that many files in memory, not all.
         failed = []
-        while self._to_start and len(self._decoding) < self._parts.settings.decode_processes:
+        while self._to_start and self._has_room():
             claim = self._to_start.popleft()
+            self._spans.begin(claim, "decode")
             try:
                 if self._parts.draining.is_set():
                     raise ShuttingDown("This worker is draining.")
                 if claim.blob_sha256 is None:
                     raise PictureMissing("The picture was never stored.")
                 data = self._parts.blobs.get(claim.blob_sha256)
-                self._decoding[self._decode(claim, data)] = claim
+                if claim.thumbnails:
+                    self._thumbnails.begin(claim, data)
+                future = self._decode(claim, data)
+                self._decoding[future] = claim
+                self._sizes[future] = len(data)
+                self._held_bytes += len(data)
+                future.add_done_callback(self._done.put)
             except CaptionerError as error:
                 failed.append(Outcome(claim, error=error))
         return failed
+
+    def _has_room(self) -> bool:
+        few = len(self._decoding) < self._parts.settings.decode_processes
+        return few or self._held_bytes < HELD_BYTES
 
     def _decode(self, claim: Claim, data: bytes) -> Future[DecodedImage]:
         decode = partial(
@@ -148,12 +191,16 @@ class Flow:
         )
         if claim.options.collective is None:
             return decode(data)
-        return gathered([decode(each) for each in unpacked(data)])
+        alike = not isinstance(self._resident.engine.image_size, Within)
+        return gathered([decode(each) for each in unpacked(data)], alike=alike)
 
     def _step(self, future: Future[Any]) -> list[Outcome]:
         if future in self._decoding:
+            self._held_bytes -= self._sizes.pop(future)
             return self._decoded(self._decoding.pop(future), future)
-        return self._answered(self._captioning.pop(future), future)
+        if future in self._captioning:
+            return self._answered(self._captioning.pop(future), future)
+        return []  # a halt, or withdrawn since
 
     def _decoded(self, claim: Claim, future: Future[Any]) -> list[Outcome]:
         try:
@@ -167,11 +214,13 @@ class Flow:
         if halt.done():
             return [Outcome(claim, error=halt.result(), timings=Timings(picture.decode_ms))]
         dialogue = Dialogue(claim.options, chats=self._resident.chats)
-        wish = Wish(picture.pixels, halt)
+        wish = Wish(picture.pixels, halt, self._spans.begin(claim, "caption"))
         return self._ask(_Talk(claim, wish, dialogue, Timings(picture.decode_ms)))
 
     def _ask(self, talk: _Talk) -> list[Outcome]:
-        self._captioning[self._submit(talk.claim, talk.wish, talk.dialogue.asks)] = talk
+        future = self._submit(talk.claim, talk.wish, talk.dialogue.asks)
+        self._captioning[future] = talk
+        future.add_done_callback(self._done.put)
         return []
 
     def _submit(self, claim: Claim, wish: Wish, asks: Options) -> "Future[Done[Answer]]":

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+import redis
+from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
+from kombu.exceptions import OperationalError
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
@@ -24,6 +27,8 @@ from worker.pace import Pace
 
 log = logging.getLogger(__name__)
 
+BROKER_AWAY = (ConnectionError, TimeoutError, OperationalError, AMQPError, redis.RedisError)
+"""What kombu raises, and what it lets through of the clients below it."""
 FORGOTTEN_S = 24 * 3600.0
 """Age at which the row of a worker that was killed is removed."""
 
@@ -60,6 +65,14 @@ def safely(chore: Callable[[], object], name: str) -> None:
         chore()
     except DatabaseUnavailable as error:
         log.warning("%s: %s", name, error.detail, extra={"action": "chore_failed"})
+    except BROKER_AWAY as error:
+        log.warning(
+            "%s: the broker is away (%s).",
+            name,
+            type(error).__name__,
+            exc_info=log.isEnabledFor(logging.DEBUG),
+            extra={"action": "chore_failed"},
+        )
     except Exception:
         log.exception("%s failed; it goes on.", name, extra={"action": "chore_failed"})
 
@@ -88,6 +101,8 @@ class Registration:
         self._meters = meters
         self._name = name
         self._one_at_a_time = threading.Lock()
+        self.stylers: Callable[[], dict[str, str]] = dict
+        """Says how each styler's breaker stands."""
 
     def beat(self) -> None:
         """Give a sign of life, say how the models are and what was done, and renew the leases."""
@@ -100,6 +115,7 @@ class Registration:
             row.draining = self._draining.is_set()
             row.held = len(held)
             row.pace = self._pace.measured()
+            row.stylers = self.stylers()
             row.heartbeat_at = now()
             jobs.renew(session, held, lease_s=self._settings.lease_s)
             figures.add(session, sums)

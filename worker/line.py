@@ -88,4 +88,4 @@ class Line(Generic[One]):
 def _together(first: One, other: One) -> bool:
     if first is other or first.alone or other.alone:
         return False
-    return first.group == other.group
+    return first.group is other.group or first.group == other.group

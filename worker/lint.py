@@ -46,10 +46,17 @@ class Judge:
         found = [self._length(said)]
         if self.options.min_new_tokens is None and loop(said):
             found.insert(0, Fault.REPETITION)
-        asked = self.options.prompt and not self.chats
-        if not asked and self.options.length is not Length.ALT_TEXT and has_opening(said):
+        if self._has_stock_opening(said):
             found.append(Fault.STOCK_OPENING)
         return [fault for fault in found if fault is not None]
+
+    def has_stock_opening(self, text: str) -> bool:
+        """Whether that is one of its faults."""
+        return self._has_stock_opening(self._said(text))
+
+    def _has_stock_opening(self, said: str) -> bool:
+        asked = self.options.prompt and not self.chats
+        return not asked and self.options.length is not Length.ALT_TEXT and has_opening(said)
 
     def badness(self, text: str) -> tuple[bool, int, float]:
         """Of two captions, the one with less of it is the better."""
@@ -89,13 +96,15 @@ def loop(text: str) -> int:
     "a dog dog dog" is 1, and "in the grass in the grass" is 3.
     """
     said = words(text)
+    repeated = len(said) - len(set(said))
     for size in range(1, PHRASE + 1):
         times = {1: ONE_WORD, 2: TWO_WORDS}.get(size, PHRASES)
-        if _in_a_row(said, size, times):
+        if repeated >= size * (times - 1) and _in_a_row(said, size, times):
             return size
-    runs = Counter(zip(*(said[n:] for n in range(SPREAD)), strict=False))
-    if any(times >= SPREAD_TIMES for times in runs.values()):
-        return SPREAD
+    if repeated >= SPREAD_TIMES - 1:
+        runs = Counter(zip(*(said[n:] for n in range(SPREAD)), strict=False))
+        if any(times >= SPREAD_TIMES for times in runs.values()):
+            return SPREAD
     return 1 if _LETTERS.search(text) else 0
 
 

@@ -6,6 +6,7 @@ No database session is open while an image is worked on. Each result is stored a
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,10 +14,12 @@ from uuid import UUID
 
 from captioner.errors import CaptionerError
 from captioner.work import Claim, Outcome
+from worker import spans
 from worker.engines.house import Resident
 from worker.flow import Flow, Parts
 from worker.room import BATCHES, Room
 from worker.settling import Settling, patiently
+from worker.spans import NoSpans
 from worker.taking import take
 
 
@@ -73,19 +76,30 @@ class Pipeline:
                 found = stack.enter_context(self._parts.house.using(model))
             except CaptionerError as error:
                 found = error
+            since_ns = time.time_ns()
             claims = patiently(claim)
             if claims:
                 stack.enter_context(self._parts.held.holding(claims))
-                self._caption(model, found, claims)
+                self._caption(model, found, claims, spans.of(claims, since_ns=since_ns))
 
-    def _caption(self, model: str, found: Resident | CaptionerError, claims: list[Claim]) -> None:
+    def _caption(
+        self,
+        model: str,
+        found: Resident | CaptionerError,
+        claims: list[Claim],
+        traced: NoSpans,
+    ) -> None:
         if isinstance(found, CaptionerError):
-            self._settle([Outcome(claim, error=found) for claim in claims]).result()
+            outcomes = [Outcome(claim, error=found) for claim in claims]
+            ending = self._settle(outcomes)
+            traced.landed(outcomes, ending)
+            ending.result()
             return
-        flow, stored = Flow(self._parts, found, claims), []
+        flow, stored = Flow(self._parts, found, claims, traced), []
         with self._parts.pace.working(model):
             while landed := flow.advance():
                 stored.append(self._settle(landed))  # while the others go on
+                traced.landed(landed, stored[-1])
                 self._parts.meters.landed(model, landed)
                 self._parts.pace.done(model, sum(map(_was_worked_on, landed)))
         for each in stored:

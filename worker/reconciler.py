@@ -59,6 +59,11 @@ class Reconciler:
         if time.monotonic() >= self._patient_until:
             with self._database.write() as session:
                 changed = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
+                changed |= jobs.take_back_styling(
+                    session,
+                    max_attempts=self._settings.max_attempts,
+                    wait_s=self._settings.retry_s,
+                )
         with self._database.write() as session:
             jobs.adopt(session)
             changed |= jobs.expire_due(session) | jobs.stop_left(session)

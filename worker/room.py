@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from captioner.errors import ShuttingDown
 
-BATCHES = 4
+BATCHES = 8
 """Enough that decoding and the next batches never wait; few enough that a killed process takes
 little along. Small jobs do not wait for room: see `worker.overtaking`."""
 LOOK_S = 0.5

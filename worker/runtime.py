@@ -6,8 +6,9 @@ too and has no use for them.
 
 import logging
 import threading
+from collections.abc import Sequence
 
-from captioner import dispatch, jobs
+from captioner import dispatch, jobs, stylers, tracing
 from captioner.blobs import BlobStore
 from captioner.broker import sending_app
 from captioner.cache import Cache
@@ -20,7 +21,7 @@ from captioner.retention import Retention
 from captioner.settings import Settings
 from captioner.wakeups import Herald, connect
 from captioner.webhooks.sender import Sender
-from captioner.work import Parcel
+from captioner.work import Claim, Parcel
 from worker.ending import end_within
 from worker.halting import LOOK_S
 from worker.keeper import safely
@@ -53,7 +54,10 @@ class Runtime:
         from worker.pipeline import Pipeline
         from worker.reconciler import Reconciler
         from worker.sharing import Sharing
+        from worker.styling.studios import studios
+        from worker.telling import Telling
 
+        tracing.configure(settings, service="worker")
         self._settings = settings
         self._database = Database(settings.database, answer_s=ANSWER_S)
         draining = threading.Event()
@@ -85,6 +89,7 @@ class Runtime:
                 self._database,
                 Outbound.from_settings(settings),
                 when_delivered=Retention(self._database, blobs, cache).delivered,
+                when_sent=meters.sent,
             ),
             self._publisher,
             threads=settings.webhook_concurrency,
@@ -106,16 +111,24 @@ class Runtime:
             meters=meters,
             sharing=Sharing(on=cache.on),
             cache=cache,
+            to_style=self._ask_stylers,
         )
+        self.studios = studios(parts)
+        """By their stylers."""
+        self._registration.stylers = lambda: {
+            styler: studio.breaker.state for styler, studio in self.studios.items()
+        }
         self.pipeline: Pipeline = Pipeline(parts)
         self.fetching: Fetching = Fetching(
             parts, self._publisher, one_by_one=self.pipeline.one_by_one
         )
         self._overtaking = Overtaking(parts, self.pipeline)
+        self._telling = Telling(settings, meters, self.house, lambda: len(held.all()))
 
     def prepare(self) -> None:
         """Start what the first message needs. Raises what kept it from starting."""
         self._decoders.start()
+        self._telling.start()
 
     def start(self) -> None:
         """Load the models, and begin the chores."""
@@ -136,6 +149,8 @@ class Runtime:
         self._keeper.every(OVERTAKING_S, self._overtaking.look, name="overtaking")
         self._keeper.every(WEBHOOKS_S, self.mailroom.publish_due, name="webhooks")
         self._keeper.every(settings.reconcile_s, self.fetching.look, name="fetching")
+        for styler, studio in self.studios.items():
+            self._keeper.every(settings.reconcile_s, studio.begin, name=f"styling-{styler}")
 
     def drain(self) -> None:
         """Finish the batches that run and hand back the rest, in `drain_s`. Returns at once."""
@@ -150,20 +165,27 @@ class Runtime:
     def close(self) -> None:
         """End every thread and child process."""
         self.fetching.close()
+        for studio in self.studios.values():
+            safely(studio.close, "closing a studio")
         self._overtaking.close()
         self._keeper.close()
         safely(self._registration.end, "sign-off")
         self.mailroom.close()
         self.house.close()
         self._decoders.close()
+        self._telling.close()
         self._publisher.close()
         self._database.close()
+        tracing.close()
 
     def _hand_back(self) -> None:
         with self._database.write() as session:
             changed = jobs.release(session, self._held.all())
         self._herald.announce(changed)
         self._registration.end()
+
+    def _ask_stylers(self, claims: Sequence[Claim]) -> None:
+        self._publisher.publish(stylers.parcels(claims, self._settings))
 
     def _unpublished(self, parcel: Parcel) -> None:
         with self._database.write() as session:

@@ -13,11 +13,13 @@ from captioner.work import Outcome
 from models import JobState
 from worker.flow import Parts
 from worker.remembering import forget_deleted, remember
+from worker.thumbnails import drop_deleted
 
 STORE_RETRY_S = 60.0
 """How long a result is kept in memory for a database that is away."""
 PAUSE_S = 10.0
 """How long an image is left alone after a part was away for it."""
+REST_S = 0.03
 Answer = TypeVar("Answer")
 
 
@@ -26,7 +28,9 @@ class Settling:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._together: Together[list[Outcome], None] = Together(self._settle, name="settling")
+        self._together: Together[list[Outcome], None] = Together(
+            self._settle, name="settling", rest_s=REST_S
+        )
 
     def settle(self, outcomes: list[Outcome]) -> "Future[None]":
         """Store what is final; hand back what may work later. Returns at once.
@@ -49,10 +53,13 @@ class Settling:
     def _finish(self, outcomes: list[Outcome]) -> None:
         parts = self._parts
         changed = patiently(lambda: self._store(outcomes))
+        parts.meters.finished(outcomes)
         # Before the waiters wake: whoever then sends the picture again finds its caption.
         remembered = remember(parts.cache, outcomes)
         parts.herald.announce(changed)
+        parts.to_style([o.claim for o in outcomes if o.claim.styling and o.error is None])
         forget_deleted(parts.cache, parts.database, remembered)
+        drop_deleted(parts.database, parts.blobs, outcomes)
 
     def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
         with self._parts.database.write() as session:

@@ -52,7 +52,7 @@ class Sharing:
                 return joined
             run = self._runs[key] = _Run(self._lock)
             first = run.add(wish.halt)
-            run.future = submit(Wish(wish.pixels, run))
+            run.future = submit(Wish(wish.pixels, run, wish.origin))
         run.future.add_done_callback(lambda _: self._end(key, run))
         return first
 

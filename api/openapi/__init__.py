@@ -7,26 +7,63 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.deliveries import DeliveryView, WebhookBody
-from api.forms import SubmitForm, SubmitJson
-from api.openapi import captions, controls, events, health, metrics, webhooks, workers
+from api.forms import ImageForm, SubmitForm, SubmitJson, UploadForm
+from api.image_shapes import ImageAccepted, ImageListed, PipelineImage, Stats, Thumbnail
+from api.openapi import (
+    access,
+    admin,
+    captions,
+    controls,
+    events,
+    health,
+    images,
+    metrics,
+    upload,
+    vlm,
+    webhooks,
+    workers,
+)
 from api.openapi.parts import Json
 from api.removed import Deleted
-from api.schemas import Accepted, Alive, Finished, JobSummary, JobView, Problem, Ready, WorkerView
-
-ANSWERS = (
+from api.schemas import (
     Accepted,
     Alive,
-    Deleted,
-    DeliveryView,
+    CacheReset,
     Finished,
     JobSummary,
     JobView,
     Problem,
     Ready,
+    WorkerView,
+)
+from api.style_view import StyledView, StyleOffer
+from api.vlm import Offer, PicturesForm, VlmCollective, VlmResults
+
+ANSWERS = (
+    Accepted,
+    Alive,
+    CacheReset,
+    Deleted,
+    DeliveryView,
+    Finished,
+    ImageAccepted,
+    ImageListed,
+    JobSummary,
+    JobView,
+    Offer,
+    PipelineImage,
+    Problem,
+    Ready,
+    Stats,
+    StyledView,
+    StyleOffer,
+    Thumbnail,
+    VlmCollective,
+    VlmResults,
     WebhookBody,
     WorkerView,
 )
-BODIES = (SubmitForm, SubmitJson)
+BODIES = (ImageForm, PicturesForm, SubmitForm, SubmitJson, UploadForm)
 
 
 def document() -> Json:
@@ -39,17 +76,24 @@ def document() -> Json:
             "description": "Pictures in, captions out, as durable jobs.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": {
-            **captions.paths(),
-            **events.paths(),
-            **controls.paths(),
-            **webhooks.paths(),
-            **workers.paths(),
-            **health.paths(),
-            **metrics.paths(),
-        },
+        "security": [{"bearer": []}, {"key": []}, {}],
+        "paths": access.guarded(
+            {
+                **captions.paths(),
+                **images.paths(),
+                **vlm.paths(),
+                **upload.paths(),
+                **events.paths(),
+                **controls.paths(),
+                **webhooks.paths(),
+                **workers.paths(),
+                **health.paths(),
+                **metrics.paths(),
+                **admin.paths(),
+            }
+        ),
         "webhooks": webhooks.webhooks(),
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": access.schemes()},
     }
 
 

@@ -24,12 +24,12 @@ def _submit() -> Json:
     return {
         "operationId": "submit",
         "summary": "Submit pictures; answers at once with a job id, or with a stream of events",
-        "parameters": _headers(),
+        "parameters": headers(),
         "requestBody": _submission(),
         "responses": {
             "200": stream(),
             "202": answer("The job is stored.", ref(Accepted), headers=("Location", REPLAYED)),
-            **_submit_problems(),
+            **submit_problems(),
         },
     }
 
@@ -82,7 +82,7 @@ def _blocking() -> Json:
         "parameters": [
             query("timeout", "Seconds to wait.", {"type": "number", "minimum": 0}),
             header("Prefer", "'wait=30' asks to wait 30 seconds.", {"type": "string"}),
-            *_headers(),
+            *headers(),
         ],
         "requestBody": _submission(),
         "responses": {
@@ -94,7 +94,7 @@ def _blocking() -> Json:
                 ref(Accepted),
                 headers=("Location", REPLAYED),
             ),
-            **_submit_problems(),
+            **submit_problems(),
             **problems(
                 s409="The job was canceled, or the first request with this key is being stored.",
                 s500="The pictures could not be captioned; 'errors' says why.",
@@ -104,7 +104,8 @@ def _blocking() -> Json:
     }
 
 
-def _headers() -> list[Json]:
+def headers() -> list[Json]:
+    """What every route that submits heeds."""
     key = "Of the caller's choice: a second request with the same key gives the same job."
     anew = "'no-cache': no caption that was made before, for an earlier request."
     seconds = "Seconds after which the job's work stops, done or not."
@@ -125,9 +126,11 @@ def _submission() -> Json:
     }
 
 
-def _submit_problems() -> Json:
+def submit_problems() -> Json:
+    """What may be wrong with a submission."""
     return problems(
-        s400="The body or the Idempotency-Key cannot be read, or a lone picture is not base64.",
+        s400="The body or the Idempotency-Key cannot be read, a lone picture is not base64, or a "
+        "wish about styles is wrong.",
         s409="The first request with this Idempotency-Key is still being stored.",
         s410="The job that this Idempotency-Key stands for was deleted.",
         s413="The body, or a lone picture, is too large; or there are too many pictures.",

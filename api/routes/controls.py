@@ -8,10 +8,10 @@ from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.orm import Session
 
 from api import parameters
-from api.current import services
+from api.current import caller, services
 from api.finding import foresee, known_id, read
 from api.schemas import JobView
-from captioner import admission, catalog, dispatch, forecast, jobs
+from captioner import admission, catalog, dispatch, forecast, jobs, queries
 from captioner.errors import JobNotFound
 from models import Job, JobState
 
@@ -55,6 +55,7 @@ def _change(job_id: UUID, change: Callable[[Session], Answer]) -> Answer:
     """Change the job, and tell those who wait for it. A job that is gone is told as in `read`."""
     try:
         with services().database.write() as session:
+            queries.refuse_others(session, job_id, owner=caller().sees)
             answer = change(session)
     except JobNotFound:
         read(job_id)

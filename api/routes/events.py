@@ -42,10 +42,10 @@ def accepted_stream(job_id: UUID, status: JobState) -> Response:
     return response
 
 
-def watch(job_id: UUID) -> Watch:
-    """A place in the waiting room for this request. Raises `TooManyWaiters`."""
+def watch(job_id: UUID, *, new: bool = False) -> Watch:
+    """A place in the waiting room for this request: see there. Raises `TooManyWaiters`."""
     client = request.environ.get("gunicorn.socket")
-    return services().waiting_room.watch(job_id, has_left=lambda: has_left(client))
+    return services().waiting_room.watch(job_id, has_left=lambda: has_left(client), new=new)
 
 
 def _stream(place: Watch, *, after: int, first: Accepted | None = None) -> Response:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from api.current import services
+from api.guard import open_to_all
 from api.schemas import Alive, Ready
 from captioner.readiness import reasons_not_ready
 
@@ -10,12 +11,14 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
+@open_to_all
 def alive() -> Response:
     """This process answers; nothing else is asked."""
     return jsonify(Alive(status="ok").model_dump())
 
 
 @blueprint.get("/readyz")
+@open_to_all
 def ready() -> Response:
     """200 when database, broker and a worker for the default model are there; else 503.
 

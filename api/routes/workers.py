@@ -4,13 +4,16 @@ from flask import Blueprint, Response, jsonify, request
 
 from api import parameters
 from api.current import services
+from api.guard import needs
 from api.schemas import WorkerView
 from captioner import queries
+from models import Scope
 
 blueprint = Blueprint("workers", __name__)
 
 
 @blueprint.get("/workers")
+@needs(Scope.ADMIN)
 def workers() -> Response:
     """Every worker that gave a sign of life lately, those that are draining too."""
     parameters.allow(request)

@@ -10,6 +10,7 @@
     │   ├── UnsupportedMediaType         unsupported_media_type      no
     │   ├── ModelUnknown                 model_unknown               no
     │   ├── InvalidOption                invalid_option              no
+    │   ├── CollectiveUnsupported        collective_unsupported      no
     │   ├── InvalidPrompt                invalid_prompt              no
     │   ├── JobNotFound                  job_not_found               no
     │   ├── JobNotFinal                  job_not_final               no
@@ -20,7 +21,16 @@
     │   ├── IdempotencyKeyReuse          idempotency_key_reuse       no
     │   ├── IdempotencyInProgress        idempotency_in_progress     no
     │   ├── WebhookNotFound              webhook_not_found           no
+    │   ├── ImageNotFound                image_not_found             no
+    │   ├── UnknownSize                  unknown_size                no
+    │   ├── ThumbnailNotReady            thumbnail_not_ready         no
+    │   ├── ThumbnailNotFound            thumbnail_not_found         no
+    │   ├── InvalidStyle                 invalid_style               no
     │   ├── QueueFull                    queue_full                  no
+    │   ├── Unauthorized                 unauthorized                no
+    │   ├── Forbidden                    forbidden                   no
+    │   ├── RateLimited                  rate_limited                no
+    │   ├── QuotaExceeded                quota_exceeded              no
     │   └── AllImagesRefused             all_images_refused          no
     ├── ImageError                       one picture is at fault, its neighbours are not
     │   ├── InvalidBase64                invalid_base64              no
@@ -41,6 +51,10 @@
     │   ├── PictureMissing               picture_missing             no
     │   ├── Canceled                     canceled                    no
     │   ├── DeadlinePassed               deadline_passed             no
+    │   ├── StylerUnavailable            styler_unavailable          no
+    │   ├── StylerRefused                styler_refused              no
+    │   ├── StylerBlocked                styler_blocked              no
+    │   ├── StylerGarbled                styler_garbled              no
     │   └── WorkerLost                   worker_lost                 no
     └── ServiceError                     a part of us is away; the same call may work later
         ├── DatabaseUnavailable          database_unavailable        yes
@@ -51,12 +65,19 @@
         ├── UrlUnreachable               url_unreachable             yes
         ├── Overloaded                   overloaded                  yes
         ├── WebhooksUnconfigured         webhooks_unconfigured       yes
+        ├── StylerUnconfigured           styler_unconfigured         yes
         └── ShuttingDown                 shutting_down               yes
 
 `code` is stable: clients may compare it. The message says what is wrong and what to do. Which
 HTTP status a code becomes is the business of `api.errors`.
 """
 
+from captioner.errors.access import (
+    Forbidden,
+    QuotaExceeded,
+    RateLimited,
+    Unauthorized,
+)
 from captioner.errors.image import (
     ImageEmpty,
     ImageError,
@@ -72,8 +93,10 @@ from captioner.errors.image import (
 )
 from captioner.errors.request import (
     AllImagesRefused,
+    CollectiveUnsupported,
     IdempotencyInProgress,
     IdempotencyKeyReuse,
+    ImageNotFound,
     InvalidIdempotencyKey,
     InvalidJson,
     InvalidOption,
@@ -89,7 +112,10 @@ from captioner.errors.request import (
     PayloadTooLarge,
     QueueFull,
     RequestError,
+    ThumbnailNotFound,
+    ThumbnailNotReady,
     TooManyImages,
+    UnknownSize,
     UnsupportedMediaType,
     WebhookNotFound,
 )
@@ -107,6 +133,14 @@ from captioner.errors.service import (
     TooManyWaiters,
     UrlUnreachable,
     WebhooksUnconfigured,
+)
+from captioner.errors.style import (
+    InvalidStyle,
+    StylerBlocked,
+    StylerGarbled,
+    StylerRefused,
+    StylerUnavailable,
+    StylerUnconfigured,
 )
 from captioner.errors.work import (
     Canceled,
@@ -126,14 +160,17 @@ __all__ = [
     "Canceled",
     "CaptionFailed",
     "CaptionerError",
+    "CollectiveUnsupported",
     "DatabaseUnavailable",
     "DeadlinePassed",
     "DecoderUnavailable",
+    "Forbidden",
     "HubUnavailable",
     "IdempotencyInProgress",
     "IdempotencyKeyReuse",
     "ImageEmpty",
     "ImageError",
+    "ImageNotFound",
     "ImageTooLarge",
     "ImageTooManyBytes",
     "ImageTooSmall",
@@ -145,6 +182,7 @@ __all__ = [
     "InvalidOption",
     "InvalidPrompt",
     "InvalidRequest",
+    "InvalidStyle",
     "JobDeleted",
     "JobFinal",
     "JobNotFinal",
@@ -158,12 +196,23 @@ __all__ = [
     "PayloadTooLarge",
     "PictureMissing",
     "QueueFull",
+    "QuotaExceeded",
+    "RateLimited",
     "RequestError",
     "ServiceError",
     "ShuttingDown",
     "StorageUnavailable",
+    "StylerBlocked",
+    "StylerGarbled",
+    "StylerRefused",
+    "StylerUnavailable",
+    "StylerUnconfigured",
+    "ThumbnailNotFound",
+    "ThumbnailNotReady",
     "TooManyImages",
     "TooManyWaiters",
+    "Unauthorized",
+    "UnknownSize",
     "UnsupportedImageFormat",
     "UnsupportedMediaType",
     "UrlFetchFailed",

@@ -63,6 +63,13 @@ class InvalidOption(RequestError):
     title = "The model does not take this option"
 
 
+class CollectiveUnsupported(RequestError):
+    """The model cannot say one caption of several pictures; `models` names those that can."""
+
+    code = "collective_unsupported"
+    title = "The model cannot caption pictures together"
+
+
 class InvalidPrompt(RequestError):
     """The prompt is too long or holds control characters."""
 
@@ -75,6 +82,34 @@ class JobNotFound(RequestError):
 
     code = "job_not_found"
     title = "There is no such job"
+
+
+class ImageNotFound(RequestError):
+    """No image of the pipeline has this id."""
+
+    code = "image_not_found"
+    title = "There is no such image"
+
+
+class UnknownSize(RequestError):
+    """No thumbnails of this size are made; `sizes` names those that are."""
+
+    code = "unknown_size"
+    title = "There is no such size of thumbnails"
+
+
+class ThumbnailNotReady(RequestError):
+    """The image is not done yet; its thumbnails are made with its caption."""
+
+    code = "thumbnail_not_ready"
+    title = "The thumbnail is not made yet"
+
+
+class ThumbnailNotFound(RequestError):
+    """The image is done and has no thumbnails: it failed, or its picture is kept no longer."""
+
+    code = "thumbnail_not_found"
+    title = "The image has no thumbnail"
 
 
 class WebhookNotFound(RequestError):

@@ -8,8 +8,11 @@
               └──retry── failed | canceled
               └── picture at its URL ──claim to fetch──> running ──fetched, fetch_later──> queued
             It is created `queued`, or final: `failed` where its picture was refused, `succeeded`
-            where its caption is known. A styler, once there is one, stands between running and
-            succeeded: `styling`.
+            where its caption is known.
+
+            Where styles are wanted: running ──finish──> styling ──finish_styling──> succeeded.
+            It is created `styling` where its caption is known. Canceled, past its deadline, or
+            after too many lost attempts it is `succeeded` too, with its plain caption.
 
     job:    queued ──> running ──> succeeded | partial | failed     (follows from its images)
               │           │
@@ -42,14 +45,18 @@ from captioner.jobs.fetching import any_to_fetch, fetch_later, fetched
 from captioner.jobs.finishing import finish
 from captioner.jobs.ranking import as_if_created, rank
 from captioner.jobs.returning import adopt, release, take_back_expired
+from captioner.jobs.styling import any_to_style, claim_to_style, finish_styling
+from captioner.jobs.unstyled import take_back_styling
 
 __all__ = [
     "Gone",
     "adopt",
     "any_to_fetch",
+    "any_to_style",
     "as_if_created",
     "cancel",
     "claim",
+    "claim_to_style",
     "create",
     "delete_delivered",
     "delete_job",
@@ -60,6 +67,7 @@ __all__ = [
     "fetch_later",
     "fetched",
     "finish",
+    "finish_styling",
     "held_no_longer",
     "hurried_next",
     "rank",
@@ -69,4 +77,5 @@ __all__ = [
     "retry",
     "stop_left",
     "take_back_expired",
+    "take_back_styling",
 ]

@@ -1,19 +1,30 @@
 """Taking images, and keeping them while work goes on."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.jobs.ranking import FEW
 from captioner.options import Options
+from captioner.styles import Styling
 from captioner.webhooks import outbox
 from captioner.work import Claim
-from models import CancelCause, ImageState, Job, JobImage, JobState, WebhookKind
+from models import CancelCause, ImageDetails, ImageState, Job, JobImage, JobState, WebhookKind
 
 Key = tuple[UUID, int]
 """An image: its job, and its position there."""
@@ -44,24 +55,34 @@ def claim(
     Images whose lease ran out are freed by `take_back_expired`, not here. `retry_s` is how
     long an image waits for a part that is away.
     """
-    keys = _next_in_line(session, model, limit, max_attempts, again, to_fetch)
-    if not keys:
+    images = _next_in_line(session, model, limit, max_attempts, again, to_fetch, retry_s)
+    if not images:
         return []
-    rows = {
-        (row.job_id, row.position): row for row in _take(session, keys, worker, lease_s, retry_s)
-    }
-    jobs = _started(session, sorted({job_id for job_id, _ in keys}))
-    return [_claim_of(rows[key], jobs[key[0]]) for key in keys]
+    session.connection().execute(
+        _TAKE,
+        [
+            {
+                "of_job": image.job_id,
+                "at": image.position,
+                "attempt_now": image.attempt + 1,
+                "worker_now": worker,
+                "lease": lease_s,
+            }
+            for image in sorted(images, key=lambda image: (image.job_id, image.position))
+        ],
+    )
+    jobs = _started(session, sorted({image.job_id for image in images}))
+    return [_claim_of(image, jobs[image.job_id]) for image in images]
 
 
 def _claim_of(image: Any, job: Any) -> Claim:
     return Claim(
         job_id=image.job_id,
         position=image.position,
-        attempt=image.attempt,
+        attempt=image.attempt + 1,
         blob_sha256=image.blob_sha256,
         model=job.model,
-        options=replace(Options.from_json(job.options), prompt=job.prompt),
+        options=Options.stored(job.options, job.prompt),
         may_wait=bool(image.may_wait),
         alone=image.lost > 0,
         source_url=image.source_url,
@@ -69,18 +90,14 @@ def _claim_of(image: Any, job: Any) -> Claim:
         stored=job.stored,
         rank=image.rank,
         hurried=job.image_count <= FEW,
+        thumbnails=bool(job.thumbnails),
+        styling=None if job.styling is None else Styling.from_json(job.styling),
     )
 
 
 def hurried_next(session: Session, model: str) -> bool:
     """Whether the image of the model that is next in line is of a small job."""
-    first = (
-        select(JobImage.job_id)
-        .where(*_free(to_fetch=False), JobImage.model == model, JobImage.lost == 0)
-        .order_by(JobImage.rank)
-        .limit(1)
-    )
-    images = session.scalar(select(Job.image_count).where(Job.id == first.scalar_subquery()))
+    images = session.scalar(_SIZE_OF_NEXT, {"of_model": model})
     return images is not None and images <= FEW
 
 
@@ -91,20 +108,42 @@ def _next_in_line(
     max_attempts: int,
     again: tuple[UUID, Sequence[int]] | None,
     to_fetch: bool,
-) -> list[Key]:
-    free = [*_free(to_fetch=to_fetch), JobImage.lost < max_attempts]
+    retry_s: float,
+) -> Sequence[Any]:
+    """The images, locked, as they are before they are taken."""
+    given: dict[str, object] = {"most": limit, "max_attempts": max_attempts, "patience": -retry_s}
     if again is None:
-        free += [JobImage.model == model, JobImage.lost == 0]
+        given["of_model"] = model
     else:
-        free += [JobImage.job_id == again[0], JobImage.position.in_(again[1]), JobImage.lost > 0]
-    rows = session.execute(
-        select(JobImage.job_id, JobImage.position)
+        given |= {"of_job": again[0], "positions": list(again[1])}
+    return session.execute(_NEXT[again is not None, to_fetch], given).all()
+
+
+def _next(*, again: bool, to_fetch: bool) -> Any:
+    free = [*_free(to_fetch=to_fetch), JobImage.lost < bindparam("max_attempts")]
+    if again:
+        named = JobImage.position.in_(bindparam("positions", expanding=True))
+        free += [JobImage.job_id == bindparam("of_job"), named, JobImage.lost > 0]
+    else:
+        free += [JobImage.model == bindparam("of_model"), JobImage.lost == 0]
+    since = now_plus(bindparam("patience", type_=Float))
+    return (
+        select(
+            JobImage.job_id,
+            JobImage.position,
+            JobImage.attempt,
+            JobImage.lost,
+            JobImage.blob_sha256,
+            JobImage.source_url,
+            JobImage.fetch_failures,
+            JobImage.rank,
+            (func.coalesce(JobImage.waiting_since, now()) > since).label("may_wait"),
+        )
         .where(*free)
         .order_by(JobImage.rank, JobImage.job_id, JobImage.position)
-        .limit(limit)
+        .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
     )
-    return [(row.job_id, row.position) for row in rows]
 
 
 def _free(*, to_fetch: bool) -> list[ColumnElement[bool]]:
@@ -115,42 +154,71 @@ def _free(*, to_fetch: bool) -> list[ColumnElement[bool]]:
     ]
 
 
-def _take(
-    session: Session, keys: Sequence[Key], worker: str, lease_s: float, retry_s: float
-) -> Sequence[Any]:
-    patient = func.coalesce(JobImage.waiting_since, now()) > now_plus(-retry_s)
-    return session.execute(
-        update(JobImage)
-        .where(among(keys))
-        .values(
-            state=ImageState.RUNNING,
-            attempt=JobImage.attempt + 1,
-            lease_until=now_plus(lease_s),
-            worker=worker,
-            started_at=now(),
-        )
-        .returning(
-            JobImage.job_id,
-            JobImage.position,
-            JobImage.attempt,
-            JobImage.lost,
-            JobImage.blob_sha256,
-            JobImage.source_url,
-            JobImage.fetch_failures,
-            JobImage.rank,
-            patient.label("may_wait"),
-        )
-        .execution_options(synchronize_session=False)
-    ).all()
+# Made once: to make a statement costs more than to run it, and these run for every message.
+_NEXT = {
+    (again, to_fetch): _next(again=again, to_fetch=to_fetch)
+    for again in (False, True)
+    for to_fetch in (False, True)
+}
+_SIZE_OF_NEXT = select(Job.image_count).where(
+    Job.id
+    == select(JobImage.job_id)
+    .where(*_free(to_fetch=False), JobImage.model == bindparam("of_model"), JobImage.lost == 0)
+    .order_by(JobImage.rank)
+    .limit(1)
+    .scalar_subquery()
+)
+_TAKE = (
+    update(JobImage)
+    .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))
+    .values(
+        state=ImageState.RUNNING,
+        attempt=bindparam("attempt_now"),
+        lease_until=now_plus(bindparam("lease", type_=Float)),
+        worker=bindparam("worker_now"),
+        started_at=now(),
+    )
+)
+_JOBS = select(
+    Job.id,
+    Job.state,
+    Job.model,
+    Job.prompt,
+    Job.options,
+    Job.stored,
+    Job.image_count,
+    Job.styling,
+    select(ImageDetails.job_id).where(ImageDetails.job_id == Job.id).exists().label("thumbnails"),
+).where(Job.id.in_(bindparam("ids", expanding=True)))
+_QUEUED = (
+    select(Job.id)
+    .where(Job.id.in_(bindparam("ids", expanding=True)), Job.state == JobState.QUEUED)
+    .order_by(Job.id)
+    .with_for_update()
+)
+_BEGIN = (
+    update(Job)
+    .where(Job.id.in_(bindparam("ids", expanding=True)), Job.state == JobState.QUEUED)
+    .values(state=JobState.RUNNING, started_at=now(), event_seq=Job.event_seq + 1)
+    .returning(Job.id, Job.webhook_url)
+)
+
+
+HELD = or_(
+    JobImage.state == ImageState.RUNNING,
+    and_(JobImage.state == ImageState.STYLING, JobImage.lease_until.is_not(None)),
+)
+"""The condition that somebody works on an image: without a lease it waits for its styler."""
 
 
 def held(claim: Claim) -> list[ColumnElement[bool]]:
     """The condition that the image is still this claim's."""
+    state = ImageState.RUNNING if claim.caption is None else ImageState.STYLING
     return [
         JobImage.job_id == claim.job_id,
         JobImage.position == claim.position,
         JobImage.attempt == claim.attempt,
-        JobImage.state == ImageState.RUNNING,
+        JobImage.state == state,
     ]
 
 
@@ -175,17 +243,7 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns what their images' claims say of them."""
-    rows = session.execute(
-        select(
-            Job.id,
-            Job.state,
-            Job.model,
-            Job.prompt,
-            Job.options,
-            Job.stored,
-            Job.image_count,
-        ).where(Job.id.in_(job_ids))
-    ).all()
+    rows = session.execute(_JOBS, {"ids": list(job_ids)}).all()
     waiting = [row.id for row in rows if row.state == JobState.QUEUED]
     for job_id in _begin(session, waiting):
         outbox.note(session, job_id, WebhookKind.JOB_STARTED)
@@ -196,19 +254,12 @@ def _begin(session: Session, job_ids: Sequence[UUID]) -> list[UUID]:
     """Of the jobs that were still queued, those that somebody is to be told of."""
     if not job_ids:
         return []
-    queued = session.scalars(
-        select(Job.id)
-        .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
-        .order_by(Job.id)
-        .with_for_update()
-    ).all()
-    begun = session.execute(
-        update(Job)
-        .where(Job.id.in_(queued))
-        .values(state=JobState.RUNNING, started_at=now(), event_seq=Job.event_seq + 1)
-        .returning(Job.id, Job.webhook_url)
-        .execution_options(synchronize_session=False)
-    )
+    queued = job_ids
+    if len(job_ids) > 1:  # locked in order first, as an UPDATE takes several in any order
+        queued = session.scalars(_QUEUED, {"ids": list(job_ids)}).all()
+    if not queued:
+        return []
+    begun = session.connection().execute(_BEGIN, {"ids": list(queued)})
     return sorted(row.id for row in begun if row.webhook_url is not None)
 
 
@@ -220,7 +271,7 @@ def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
     mine = tuple_(JobImage.job_id, JobImage.position, JobImage.attempt).in_(attempts)
     session.execute(
         update(JobImage)
-        .where(among(locked(session, mine, JobImage.state == ImageState.RUNNING)))
+        .where(among(locked(session, mine, HELD)))
         .values(lease_until=now_plus(lease_s))
         .execution_options(synchronize_session=False)
     )
@@ -237,7 +288,7 @@ def held_no_longer(session: Session, claims: Iterable[Claim]) -> dict[Claim, Can
         .join(Job, Job.id == JobImage.job_id)
         .where(
             JobImage.job_id.in_({claim.job_id for claim in claims}),
-            JobImage.state == ImageState.RUNNING,
+            HELD,
         )
     )
     running = {(row.job_id, row.position, row.attempt): row for row in rows}

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
-from captioner import queries
+from captioner import queries, results
 from captioner.clock import now
 from captioner.errors import (
     Canceled,
@@ -17,6 +17,7 @@ from captioner.errors import (
     NothingToRetry,
 )
 from captioner.jobs.counting import Ended, count
+from captioner.jobs.plain import WAITS, why_plain, without_styles
 from models import CancelCause, ImageState, Job, JobImage, JobState
 
 UNDER_WAY = (JobState.QUEUED, JobState.RUNNING)
@@ -61,7 +62,8 @@ def _state(session: Session, job_id: UUID) -> JobState:
 
 
 def stop_queued(session: Session, job_ids: Iterable[UUID]) -> dict[UUID, JobState]:
-    """Cancel the waiting images of those of the jobs that are canceling.
+    """Cancel the waiting images of those of the jobs that are canceling. Those that wait for their
+    styler have their captions, and succeed with these.
 
     Called after anything that may have put an image back into the queue, and by `cancel`. Returns
     the jobs changed, and how.
@@ -75,8 +77,9 @@ def stop_queued(session: Session, job_ids: Iterable[UUID]) -> dict[UUID, JobStat
         if row is not None and row.state == JobState.CANCELING:
             why = reason(CancelCause(row.cancel_cause or CancelCause.ASKED))
             positions = _cancel_queued(session, job_id, why)
-            if positions:
-                changed |= count(session, {job_id: Ended(canceled=positions)})
+            plain = without_styles(session, job_id, why_plain(why))
+            if positions or plain:
+                changed |= count(session, {job_id: Ended(succeeded=plain, canceled=positions)})
     return changed
 
 
@@ -126,7 +129,7 @@ def stop_left(session: Session) -> dict[UUID, JobState]:
     Returns the jobs changed, and how.
     """
     waiting = select(JobImage.job_id).where(
-        JobImage.job_id == Job.id, JobImage.state == ImageState.QUEUED
+        JobImage.job_id == Job.id, or_(JobImage.state == ImageState.QUEUED, WAITS)
     )
     left = session.scalars(
         select(Job.id).where(Job.state == JobState.CANCELING, waiting.exists()).limit(LIMIT)
@@ -171,6 +174,8 @@ def retry(session: Session, job_id: UUID, *, only_failed: bool = False) -> list[
         raise JobNotFinal(f"The job is {state}: wait for its end, or cancel it.", job_status=state)
     if not failed and not canceled:
         raise NothingToRetry("No picture of this job has failed in a way that can be tried again.")
+    results.note(session, ImageState.FAILED, -len(failed))
+    results.note(session, ImageState.CANCELED, -len(canceled))
     return sorted(failed + canceled)
 
 

@@ -7,9 +7,12 @@ from uuid import UUID
 from sqlalchemy import Integer, Update, and_, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
+from captioner import results
 from captioner.clock import now
 from captioner.webhooks import outbox
 from models import CancelCause, ImageState, Job, JobImage, JobState, WebhookKind
+
+NO_TIMES: Mapping[tuple[UUID, int], float] = {}
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,53 @@ class Ended:
         return sorted((*self.succeeded, *self.failed, *self.canceled))
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the change means for the jobs."""
+
+    states: Mapping[UUID, JobState]
+    numbers: Mapping[tuple[UUID, int], int]
+    """Of the images among their job's events; the job's end, when this is it, has the next one."""
+    to_tell: Sequence[UUID]
+    """The jobs that ended and have a receiver."""
+
+    def told(self, session: Session) -> dict[UUID, JobState]:
+        """Note the webhooks, which tell of images that are written by now. Returns the states."""
+        for job_id in self.to_tell:
+            outbox.note(session, job_id, WebhookKind.JOB_FINISHED)
+        return dict(self.states)
+
+
 def count(session: Session, ended: Mapping[UUID, Ended]) -> dict[UUID, JobState]:
     """Add to the jobs' counts and let their states follow. Returns those states.
 
-    The caller has changed the images in this transaction already. They get the next numbers among
-    their job's events, and the job's end, when this is it, the one after. Its webhook is noted,
-    too. The same few statements for one job and for many.
+    The caller has changed the images in this transaction already. They get their numbers here, and
+    the job's webhook is noted. The same few statements for one job and for many.
+    """
+    counted = add(session, ended)
+    if counted.numbers:
+        session.connection().execute(
+            _NUMBER,
+            [
+                {"of_job": job_id, "at": position, "number": number}
+                for (job_id, position), number in counted.numbers.items()
+            ],
+        )
+    return counted.told(session)
+
+
+def add(
+    session: Session,
+    ended: Mapping[UUID, Ended],
+    *,
+    seconds: Mapping[tuple[UUID, int], float] = NO_TIMES,
+) -> Counted:
+    """As `count`, for a caller that writes the images, and calls `told`, after this.
+
+    `seconds`: how long a worker took, by job and position, where one took them.
     """
     if not ended:
-        return {}
+        return Counted({}, {}, ())
     session.connection().execute(
         _COUNT,
         [
@@ -57,24 +98,29 @@ def count(session: Session, ended: Mapping[UUID, Ended]) -> dict[UUID, JobState]
             for job_id in sorted(ended)
         ],
     )
-    rows = session.execute(
-        select(Job.id, Job.state, Job.event_seq, Job.webhook_url).where(Job.id.in_(ended))
-    ).all()
+    rows = session.execute(_COUNTED, {"ids": list(ended)}).all()
     states = {row.id: JobState(row.state) for row in rows}
-    numbers = []
+    numbers: dict[tuple[UUID, int], int] = {}
     for row in rows:
         positions = ended[row.id].positions
         first = row.event_seq - len(positions) + (0 if states[row.id].final else 1)
-        numbers += [
-            {"of_job": row.id, "at": position, "number": first + n}
-            for n, position in enumerate(positions)
-        ]
-    if numbers:
-        session.connection().execute(_NUMBER, numbers)
-    for row in rows:
-        if row.webhook_url is not None and states[row.id].final:
-            outbox.note(session, row.id, WebhookKind.JOB_FINISHED)
-    return states
+        numbers |= {(row.id, position): first + n for n, position in enumerate(positions)}
+    to_tell = [row.id for row in rows if row.webhook_url is not None and states[row.id].final]
+    _note(session, ended, seconds)
+    return Counted(states, numbers, to_tell)
+
+
+def _note(
+    session: Session, ended: Mapping[UUID, Ended], seconds: Mapping[tuple[UUID, int], float]
+) -> None:
+    for job_id, images in ended.items():
+        for state, positions in (
+            (ImageState.SUCCEEDED, images.succeeded),
+            (ImageState.FAILED, images.failed),
+            (ImageState.CANCELED, images.canceled),
+        ):
+            for position in positions:
+                results.note(session, state, seconds=seconds.get((job_id, position)))
 
 
 def _counting() -> Update:
@@ -113,6 +159,9 @@ def _counting() -> Update:
 
 
 _COUNT = _counting()
+_COUNTED = select(Job.id, Job.state, Job.event_seq, Job.webhook_url).where(
+    Job.id.in_(bindparam("ids", expanding=True))
+)
 _NUMBER = (
     update(JobImage)
     .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))

@@ -5,47 +5,72 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from captioner.clock import now
+from captioner import results
+from captioner.clock import at
 from captioner.errors import CaptionerError
-from captioner.jobs.counting import Ended, count
 from captioner.jobs.ranking import rank
+from captioner.webhooks import outbox
 from captioner.work import Order, Picture, Remembered
-from models import ImageState, Job, JobImage, JobState
+from models import ImageState, Job, JobImage, JobState, WebhookKind
 
 
 def create(session: Session, wanted: Sequence[tuple[Order, Sequence[Picture]]]) -> list[JobState]:
     """Write jobs and their images: `queued`, but `failed` where a picture was refused, and
-    `succeeded` where its caption is known. Returns the jobs' states: final where all of them are.
+    `succeeded` where its caption is known, or `styling` where styles are wanted too. Returns the
+    jobs' states: final where all of them are.
 
     Of each job at least one picture must be stored, or be there to fetch. The queued images are
     marked as published: the caller is about to do it, and says so with `dispatch.unpublished` when
     it could not.
     """
-    created: datetime = session.scalars(select(now())).one()
-    connection, jobs, images, complete = session.connection(), [], [], []
+    connection, jobs, images = session.connection(), [], []
     for order, pictures in wanted:
-        done = sum(picture.refusal is not None or picture.known is not None for picture in pictures)
+        created = order.created or at(session)
         if all(picture.refusal is not None for picture in pictures):
             raise ValueError("a job needs at least one picture that can be captioned")
         jobs.append(_job(order, pictures, created))
         images += _images(order, pictures, created)
-        if done == len(pictures):
-            complete.append(order.job_id)
-    connection.execute(insert(Job), jobs)
-    connection.execute(insert(JobImage), images)
-    states = count(session, dict.fromkeys(complete, Ended()))
-    return [states.get(order.job_id, JobState.QUEUED) for order, _ in wanted]
+    connection.execute(_JOBS, jobs)
+    connection.execute(_IMAGES, images)
+    for order, pictures in wanted:
+        results.note(session, ImageState.FAILED, _refusals(pictures))
+        results.note(session, ImageState.SUCCEEDED, _done(order, pictures))
+    states = [_state(order, pictures) for order, pictures in wanted]
+    for (order, _), state in zip(wanted, states, strict=True):
+        if state.final and order.webhook is not None:
+            outbox.note(session, order.job_id, WebhookKind.JOB_FINISHED)
+    return states
+
+
+_JOBS, _IMAGES = insert(Job), insert(JobImage)
+
+
+def _state(order: Order, pictures: Sequence[Picture]) -> JobState:
+    """Final where all of its images are, as `counting` would have it; one of them has a caption."""
+    refused = _refusals(pictures)
+    if refused + _done(order, pictures) < len(pictures):
+        return JobState.QUEUED
+    return JobState.PARTIAL if refused else JobState.SUCCEEDED
+
+
+def _refusals(pictures: Sequence[Picture]) -> int:
+    return sum(picture.refusal is not None for picture in pictures)
+
+
+def _done(order: Order, pictures: Sequence[Picture]) -> int:
+    """How many have all that they are to have."""
+    return 0 if order.styling else sum(picture.known is not None for picture in pictures)
 
 
 def _job(order: Order, pictures: Sequence[Picture], created: datetime) -> dict[str, object]:
-    refused = sum(picture.refusal is not None for picture in pictures)
-    known = sum(picture.known is not None for picture in pictures)
+    refused, known = _refusals(pictures), _done(order, pictures)
+    state = _state(order, pictures)
     return {
         "id": order.job_id,
-        "state": JobState.QUEUED,
+        "state": state,
         "model": order.model,
         "prompt": order.options.prompt,
         "options": replace(order.options, prompt=None).to_json(),
@@ -53,12 +78,15 @@ def _job(order: Order, pictures: Sequence[Picture], created: datetime) -> dict[s
         "succeeded_count": known,
         "failed_count": refused,
         "created_at": created,
+        "finished_at": created if state.final else None,
         "caller": order.caller,
+        "owner": order.owner,
         "priority": int(order.priority),
         "deadline_at": _later(created, order.cancel_after_s),
         "stored": order.stored,
         "expected_at": _later(created, order.expected_s),
-        "event_seq": refused + known,
+        "event_seq": refused + known + state.final,  # the end is an event, too
+        "styling": order.styling.to_json() if order.styling else None,
         "webhook_url": order.webhook.url if order.webhook else None,
         "webhook_events": ",".join(order.webhook.events) if order.webhook else None,
     }
@@ -91,6 +119,9 @@ def _row(order: Order, position: int, picture: Picture, created: datetime) -> di
     }
     if picture.refusal is not None:
         return row | _refused(picture.refusal) | {"finished_at": created}
+    if picture.known is not None and order.styling is not None:
+        to_style = {"state": ImageState.STYLING, "styler": order.styling.styler}
+        return row | _captioned(picture.known) | to_style | {"published_at": created}
     if picture.known is not None:
         return row | _captioned(picture.known) | {"finished_at": created}
     return row | {"published_at": created}
@@ -98,6 +129,7 @@ def _row(order: Order, position: int, picture: Picture, created: datetime) -> di
 
 EMPTY: dict[str, object] = {
     "state": ImageState.QUEUED,
+    "styler": None,
     "published_at": None,
     "finished_at": None,
     "event_seq": None,

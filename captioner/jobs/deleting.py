@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, insert, select, true, update
 from sqlalchemy.orm import Session
 
-from captioner import queries
+from captioner import queries, results
 from captioner.clock import now, now_plus
 from captioner.jobs.claiming import among
 from models import (
@@ -137,24 +137,36 @@ def _delete(
 ) -> Gone:
     # Images before jobs, each by id: the order in which all locks are taken.
     images = session.execute(
-        select(JobImage.job_id, JobImage.blob_sha256)
+        select(JobImage.job_id, JobImage.blob_sha256, JobImage.state)
         .where(JobImage.job_id.in_(ids))
         .order_by(JobImage.job_id, JobImage.position)
         .with_for_update()
     ).all()
     # A retry, say, may have come first: only now can nobody change them any more.
-    going = session.scalars(
-        select(Job.id).where(Job.id.in_(ids), wanted).order_by(Job.id).with_for_update()
-    ).all()
+    owners = {
+        row.id: row.owner
+        for row in session.execute(
+            select(Job.id, Job.owner)
+            .where(Job.id.in_(ids), wanted)
+            .order_by(Job.id)
+            .with_for_update()
+        )
+    }
+    going = list(owners)
     at: datetime = session.scalars(select(now())).one()
     if going:
         _remove_rows(session, going)
         stones: list[dict[str, Any]] = [
-            {"id": job_id, "deleted_at": at, "reason": reason} for job_id in going
+            {"id": job_id, "deleted_at": at, "reason": reason, "owner": owner}
+            for job_id, owner in owners.items()
         ]
         session.execute(insert(DeletedJob), stones)
-    held = [image.blob_sha256 for image in images if image.job_id in set(going)]
-    return Gone(going, len(held), sorted({sha256 for sha256 in held if sha256}), at)
+    removed = set(going)
+    held = [image for image in images if image.job_id in removed]
+    for state in results.ENDED:
+        results.note(session, state, -sum(image.state == state for image in held))
+    pictures = sorted({image.blob_sha256 for image in held if image.blob_sha256})
+    return Gone(going, len(held), pictures, at)
 
 
 def _remove_rows(session: Session, ids: Sequence[UUID]) -> None:

@@ -12,6 +12,7 @@ from captioner.errors import WorkerLost
 from captioner.jobs.claiming import Key, among, held
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
+from captioner.jobs.styling import release_to_style
 from captioner.work import Claim
 from models import ImageState, Job, JobImage, JobState
 
@@ -30,6 +31,9 @@ def release(
     freed: list[UUID] = []
     since = func.coalesce(JobImage.waiting_since, now()) if wait_s else JobImage.waiting_since
     for claim in sorted(claims, key=lambda c: (c.job_id, c.position)):
+        if claim.caption is not None:
+            freed += release_to_style(session, claim)
+            continue
         done = session.execute(
             update(JobImage)
             .where(*held(claim))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from captioner import errors
 from captioner.errors import CaptionerError
+from captioner.options import Options
 from models import ImageState, Job, JobImage, WebhookKind
 
 TITLES = {
@@ -29,6 +30,12 @@ def body_of(session: Session, job_id: UUID, kind: WebhookKind) -> str:
             JobImage.caption,
             JobImage.error_code,
             JobImage.error_detail,
+            JobImage.tags,
+            JobImage.flagged,
+            JobImage.styled,
+            JobImage.style_status,
+            JobImage.style_code,
+            JobImage.style_detail,
         )
         .where(JobImage.job_id == job_id)
         .order_by(JobImage.position)
@@ -49,6 +56,7 @@ def _data(job: Any, images: Any) -> dict[str, object]:
         "status": job.state,
         "model": job.model,
         "result": [image.caption for image in images],
+        **_beyond(job, images),
         "errors": [_fault(image) for image in images if image.error_code is not None],
         "counts": {
             "total": job.image_count,
@@ -61,6 +69,34 @@ def _data(job: Any, images: Any) -> dict[str, object]:
         "started_at": _text(job.started_at),
         "finished_at": _text(job.finished_at),
         "urls": {"self": f"/captionImage/{job.id}"},
+    }
+
+
+def _beyond(job: Any, images: Any) -> dict[str, object]:
+    """Tags, flags and styles, each where it was asked for."""
+    given = Options.from_json(job.options).given
+    said: dict[str, object] = {}
+    if "tags" in given:
+        said["tags"] = [None if one.tags is None else json.loads(one.tags) for one in images]
+    if "flag" in given:
+        said["flagged"] = [one.flagged for one in images]
+    if job.styling is not None:
+        said["styled"] = [_styles(one) for one in images]
+    return said
+
+
+def _styles(image: Any) -> dict[str, object]:
+    stored = json.loads(image.styled or "null")
+    warning = {
+        "code": image.style_code,
+        "title": TITLES.get(image.style_code, image.style_code),
+        "detail": image.style_detail,
+    }
+    return {
+        "index": image.position,
+        "styled": stored and [{"style": style, "captions": them} for style, them in stored],
+        "style_status": image.style_status,
+        "style_warning": warning if image.style_code else None,
     }
 
 

@@ -20,14 +20,15 @@ log = logging.getLogger(__name__)
 GONE = 410
 
 
-def nothing_more(_job_id: UUID) -> None:
-    """What follows a delivery when nothing was said to follow."""
+def nothing_more(_: object) -> None:
+    """What follows a delivery, or an attempt, when nothing was said to follow."""
 
 
 class Sender:
     """Sends settling. May be used by many threads at once.
 
-    `when_delivered` is called with the id of a job once its receiver has taken `job.finished`.
+    `when_delivered` is called with the id of a job once its receiver has taken `job.finished`, and
+    `when_sent` after each attempt, with what came of it (`captioner.figures.ATTEMPTS`).
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Sender:
         outbound: Outbound,
         *,
         when_delivered: Callable[[UUID], None] = nothing_more,
+        when_sent: Callable[[str], None] = nothing_more,
     ) -> None:
         self._settings = settings
         self._database = database
         self._outbound = outbound
         self._when_delivered = when_delivered
+        self._when_sent = when_sent
         self._lease_s = 2 * settings.webhook_timeout_s + 1
 
     def send(self, delivery_id: UUID) -> bool:
@@ -56,6 +59,7 @@ class Sender:
             return False
         reply = self._post(attempt)
         news = self._note(attempt, reply)
+        self._when_sent(_outcome(reply))
         log.info(
             "A webhook was sent: %s.",
             reply.error or f"status {reply.status}",
@@ -113,6 +117,12 @@ class Sender:
 
 def _accepted(reply: Reply) -> bool:
     return reply.error is None
+
+
+def _outcome(reply: Reply) -> str:
+    if _accepted(reply):
+        return "delivered"
+    return "disabled" if reply.status == GONE else "failed"
 
 
 def _complaint(status: int) -> str | None:

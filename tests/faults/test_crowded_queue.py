@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from captioner import admission, forecast, metrics, queries, schema
+from captioner.clock import at
 from captioner.database import Database
 from models import Priority
 from tests import stacks
@@ -102,7 +103,14 @@ def measure(database: Database, settings) -> dict[str, float]:
 
     def foresee() -> None:
         with database.read() as session:
-            forecast.ahead(session, model="scenes", images=1, priority=Priority.NORMAL, pace_s=0.01)
+            forecast.ahead(
+                session,
+                model="scenes",
+                images=1,
+                priority=Priority.NORMAL,
+                pace_s=0.01,
+                created=at(session),
+            )
 
     def look() -> None:
         with database.read() as session:

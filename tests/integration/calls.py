@@ -25,3 +25,13 @@ def problem(response: httpx.Response, status: int, code: str) -> dict:
 
 def files(*pictures: bytes, field: str = "images") -> list:
     return [(field, (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
+
+
+def ready_models(http: httpx.Client) -> set[str]:
+    """Those that some worker has said it has ready."""
+    return {
+        name
+        for worker in http.get("/workers").json()
+        for name, model in worker["models"].items()
+        if model["state"] == "ready"
+    }

@@ -18,10 +18,12 @@ from captioner.cache import Cache
 from captioner.cleaning import Cleaner
 from captioner.clock import now
 from captioner.database import Database
-from captioner.intake import Intake, Link, Receipt, Submission, Upload
+from captioner.intake import Intake
 from captioner.options import PLAIN, Options
 from captioner.retention import Retention
 from captioner.settings import Settings
+from captioner.submission import Receipt, Submission
+from captioner.taken import Link, Upload
 from captioner.tallies import Tally
 from captioner.work import Claim, Outcome
 from models import Job, JobImage, Worker

@@ -105,6 +105,28 @@ def test_captions_as_they_should_be_are_made_once(http) -> None:
     assert {(image["tags"], image["flagged"]) for image in images} == {(None, None)}
 
 
+def test_a_blocking_call_tells_tags_and_flags_where_they_were_asked_for(talking) -> None:
+    def told(**body: object) -> dict:
+        sent = {"imgb64s": [b64(plain("teal")), b64(b"none")], **body}
+        answer = talking.post("/captionImageBlocking", json=sent)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    usual = told(prompt="A teal wall.")
+    assert set(usual) == {"id", "msg", "status", "result", "errors", "urls"}
+    prompt = 'A teal wall. | ? | {"flagged": "false"}'
+    tagged, flagged = {"tags": [["teal", "wall"], None]}, {"flagged": [False, None]}
+    for asked, more in (
+        ({"tags": True}, tagged),
+        ({"flag": prompt}, flagged),
+        ({"tags": True, "flag": prompt}, tagged | flagged),
+    ):
+        body = told(prompt="A teal wall.", **asked)
+        assert set(body) == set(usual) | set(more)
+        assert {name: body[name] for name in more} == more
+        assert body["result"] == ["A teal wall.", None]
+
+
 @pytest.mark.parametrize("sent", ["json", "form"])
 def test_tags_come_with_the_caption(http, sent) -> None:
     if sent == "json":

@@ -212,3 +212,20 @@ def test_a_key_of_a_job_that_was_known_gives_that_job(http) -> None:
     assert one.json() == two.json()
     assert two.headers["Idempotency-Replayed"] == "true"
     problem(http.post(f"{one.headers['Location']}/cancel"), 409, "job_final")
+
+
+def test_a_known_picture_is_an_image_with_thumbnails_all_the_same(http) -> None:
+    data = png(sure(1, seed=77)[0])
+    known = http.post("/captionImageBlocking", files=files(data)).json()["result"]
+
+    def upload() -> dict:
+        response = http.post("/api/images", files={"file": ("x.png", data)})
+        return finished(http, response.headers["Location"]) | {"at_once": response.json()["status"]}
+
+    first, second = upload(), upload()
+
+    assert first["at_once"] == "queued", "a worker has to make its thumbnails"
+    assert second["at_once"] == "succeeded"
+    for image in (first, second):
+        assert [image["caption"]] == known
+        assert http.get(image["thumbnails"]["small"]).status_code == 200

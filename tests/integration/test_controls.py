@@ -16,6 +16,7 @@ from captioner.clock import now
 from captioner.database import Database
 from models import DeletedJob
 from tests import processes
+from tests.integration.alone import stack as stack
 from tests.integration.calls import files, finished, problem
 from tests.pictures import plain
 from tests.stacks import Stack

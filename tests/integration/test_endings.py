@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests import processes
+from tests.integration.alone import stack as stack
 from tests.integration.calls import files, finished
 from tests.pictures import plain
 from tests.stacks import Stack
@@ -57,7 +58,7 @@ def held(http: httpx.Client) -> int:
 
 
 def test_a_worker_whose_engine_hangs_goes_when_it_is_told_to(environment, http, tmp_path) -> None:
-    with worker(environment, tmp_path, "600", "deaf") as first:
+    with worker(environment, tmp_path, "600", "deaf", CAPTIONER_LEASE_S="30") as first:
         url = http.post("/captionImage", files=files(*PICTURES)).headers["Location"]
         processes.until(lambda: held(http) == len(PICTURES), what="held pictures")
         told = time.monotonic()

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from captioner import forecast, jobs, queries
+from captioner.clock import at
 from captioner.forecast import Forecast
 from captioner.work import Outcome
 from models import Priority
@@ -75,11 +76,15 @@ def test_a_large_job_lets_later_ones_between(make, told, model) -> None:
 def test_a_new_job_is_foretold_what_it_is_told_then(database, make, told, model) -> None:
     make(20, model=model, pace_s=0.5)
     with database.read() as session:
-        ahead = forecast.ahead(session, model=model, images=3, priority=Priority.HIGH, pace_s=0.5)
+        ahead = forecast.ahead(
+            session, model=model, images=3, priority=Priority.HIGH, pace_s=0.5, created=at(session)
+        )
     job_id = make(3, model=model, priority=Priority.HIGH, pace_s=0.5)
     assert told(job_id).eta_s == (ahead + 3) * 0.5 == 1.5
     with database.read() as session:
-        behind = forecast.ahead(session, model=model, images=3, priority=Priority.LOW, pace_s=0.5)
+        behind = forecast.ahead(
+            session, model=model, images=3, priority=Priority.LOW, pace_s=0.5, created=at(session)
+        )
     assert (behind + 3) * 0.5 == 13.0
 
 

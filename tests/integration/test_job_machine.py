@@ -17,15 +17,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
-from captioner import dispatch, jobs, queries
+from captioner import dispatch, jobs, queries, results
 from captioner.clock import now_plus
 from captioner.database import Database
 from captioner.errors import CaptionFailed, JobFinal, JobNotFinal, NothingToRetry
 from captioner.jobs.controlling import reason
 from captioner.work import Claim, Outcome
-from models import CancelCause, ImageState, Job, JobState
+from models import CancelCause, ImageState, Job, JobImage, JobState
 from tests.integration.rows import expire, model_of
 
 MAX_ATTEMPTS = 3
@@ -62,6 +62,7 @@ def machine(database: Database, make) -> type[RuleBasedStateMachine]:  # noqa: C
             self.results: Counter[tuple[int, int]] = Counter()
             self.retried = False
             self.before = self.look()
+            self.miscounted = self.told_less_there()
 
         def look(self) -> queries.JobRead:
             with database.read() as session:
@@ -213,6 +214,17 @@ def machine(database: Database, make) -> type[RuleBasedStateMachine]:  # noqa: C
                 assert count[Im.RUNNING] > 0
             if job.state == J.SUCCEEDED:
                 assert count[Im.SUCCEEDED] == len(images)
+
+        def told_less_there(self) -> dict[Im, int]:
+            with database.read() as session:
+                counted = select(JobImage.state, func.count()).group_by(JobImage.state)
+                there = dict(iter(session.execute(counted)))
+                told = results.total(session).images
+            return {state: told[state] - there.get(state, 0) for state in told}
+
+        @invariant()
+        def the_counts_of_results_stay_true(self) -> None:
+            assert self.told_less_there() == self.miscounted
 
         @invariant()
         def each_attempt_has_one_result(self) -> None:

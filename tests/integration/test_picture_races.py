@@ -18,8 +18,10 @@ from captioner.blobs import BlobStore, digest
 from captioner.cleaning import Cleaner
 from captioner.database import Database
 from captioner.errors import JobDeleted, PictureMissing
-from captioner.intake import Intake, Submission, Upload
+from captioner.intake import Intake
 from captioner.retention import Retention
+from captioner.submission import Submission
+from captioner.taken import Upload
 from models import Blob, JobImage
 from tests.integration.alone import stack as stack
 from tests.integration.conftest import settings_of

@@ -74,7 +74,7 @@ def test_a_backlog_is_worked_on_by_priority(own, tmp_path) -> None:
 
 
 def test_a_single_image_does_not_wait_for_a_large_job_and_is_told_when(own, tmp_path) -> None:
-    environment = {**own.environment, "CAPTIONER_HEARTBEAT_S": "0.5"}
+    environment = {**own.environment, "CAPTIONER_HEARTBEAT_S": "2"}
     with processes.service(environment, tmp_path) as base:
         wait_for([send(base, 40)])  # the worker learns its pace
         processes.until(

@@ -26,7 +26,7 @@ def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         "CAPTIONER_MODEL_SOURCES": f'{{"mine": "{SCENES_FOLDER}"}}',
         "CAPTIONER_MODEL_CAPACITY": "1",
         "CAPTIONER_MODEL_TURN_S": "5",
-        "CAPTIONER_HEARTBEAT_S": "0.5",
+        "CAPTIONER_HEARTBEAT_S": "2",
         "CAPTIONER_CACHE_TTL_S": "600",
     }
     folder: Path = tmp_path_factory.mktemp("service")

@@ -126,7 +126,7 @@ def test_what_a_killed_worker_held_is_done_by_the_next(environment, tmp_path: Pa
     command = [processes.CAPTIONER, "worker"]
     with processes.service(environment, tmp_path, workers=0, ready=False) as base:
         sent: list[tuple[str, str]] = []
-        with posting(base, sent, pause_s=0.2):  # what one worker can keep up with
+        with posting(base, sent, pause_s=0.5):  # what one worker can keep up with
             for life in range(2):
                 log = tmp_path / f"worker-{life}.log"
                 with processes.running(command, environment, log=log) as worker:

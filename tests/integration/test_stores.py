@@ -170,9 +170,9 @@ def test_a_silent_database_is_a_503_within_seconds_for_every_caller(
         "CAPTIONER_REDIS_URL": NOBODY,
         "CAPTIONER_API_PROCESSES": "1",
     }
-    with stoppable.api(environment, tmp_path) as (base, pid), ThreadPoolExecutor(64) as callers:
+    with stoppable.api(environment, tmp_path) as (base, pid), ThreadPoolExecutor(36) as callers:
         picture = plain()
-        assert set(callers.map(lambda _: post(base, picture).status_code, range(64))) == {202}
+        assert set(callers.map(lambda _: post(base, picture).status_code, range(36))) == {202}
         before = sum(process.num_threads() for process in stoppable.family(pid))
         postgres.stop()
         try:

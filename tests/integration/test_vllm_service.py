@@ -67,9 +67,30 @@ def test_lengths_and_flags_are_asked_in_words(http: httpx.Client, vllm: VllmServ
     assert second == "Is it red?"
 
 
-@pytest.mark.parametrize(
-    "data", [{"num_beams": "2"}, {"no_repeat_ngram": "2"}, {"collective": "true"}], ids=str
-)
+def test_one_caption_is_of_all_pictures_each_in_its_own_shape(
+    http: httpx.Client, vllm: VllmServer
+) -> None:
+    sent = files(picture("red"), picture("green", 3000, 1500), picture("blue", 30, 90))
+    data = {"collective": "true", "flag": "Is one red?"}
+    answer = http.post("/captionImageBlocking", files=sent, data=data)
+    assert answer.json()["result"] == [
+        "A red picture, 64 by 48. A green picture, 1024 by 512. A blue picture, 30 by 90."
+    ]
+    first, second = (chat["messages"][1]["content"] for chat in vllm.chats[-2:])
+    assert [part["type"] for part in first] == [*("image_url",) * 3, "text"]
+    assert "these 3 pictures" in first[-1]["text"]
+    assert [part["type"] for part in second] == [*("image_url",) * 3, "text"]
+    assert second[-1]["text"] == "Is one red?"
+
+
+def test_a_server_that_takes_fewer_pictures_says_so(http: httpx.Client, vllm: VllmServer) -> None:
+    vllm.most_pictures = 1
+    sent = files(picture("red"), picture("blue"))
+    answer = http.post("/captionImageBlocking", files=sent, data={"collective": "true"})
+    assert "At most 1 image(s)" in problem(answer, 500, "caption_failed")["detail"]
+
+
+@pytest.mark.parametrize("data", [{"num_beams": "2"}, {"no_repeat_ngram": "2"}], ids=str)
 def test_what_the_server_cannot_do_is_refused(
     http: httpx.Client, vllm: VllmServer, data: dict
 ) -> None:

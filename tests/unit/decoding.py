@@ -4,6 +4,7 @@ Children import this module for `obey`: it is to stay free of pytest.
 """
 
 import ctypes
+import inspect
 import os
 import time
 from collections.abc import Callable
@@ -42,6 +43,16 @@ def burn() -> None:
 
 def refuse() -> None:
     raise errors.ImageTooSmall("The picture is too small.", side=3)
+
+
+def asked_together(
+    data: bytes, size: tuple[int, int], _limits: ImageLimits, _resampling: Resampling
+) -> np.ndarray:
+    """White where the child was asked for several pictures, black where for one."""
+    if data.startswith(b"pause"):
+        time.sleep(0.5)
+    together = any(frame.function == "run_each" for frame in inspect.stack(context=0))
+    return np.full((*size, 3), 255 * together, np.uint8)
 
 
 MISCHIEF: dict[bytes, Callable[[], object]] = {

@@ -80,6 +80,18 @@ def test_the_first_that_fails_is_told_by_its_number_and_stops_the_others() -> No
     assert parts[2].cancelled()
 
 
+def test_one_that_is_done_after_another_has_failed_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = futures(2)
+    assert parts[0].set_running_or_notify_cancel()
+    whole = gathered(parts)
+    parts[1].set_exception(ImageTruncated("It is cut off."))
+    parts[0].set_result(image(0))
+    assert isinstance(whole.exception(timeout=0), ImageTruncated)
+    assert not caplog.records
+
+
 def test_pictures_of_unlike_sizes_do_not_wait_for_ever() -> None:
     parts = futures(2)
     whole = gathered(parts)
@@ -87,6 +99,17 @@ def test_pictures_of_unlike_sizes_do_not_wait_for_ever() -> None:
     parts[1].set_result(DecodedImage(np.zeros((5, 5, 3), np.uint8), 1.0))
     with pytest.raises(ValueError, match="shape"):
         whole.result(timeout=0)
+
+
+def test_pictures_that_keep_their_shapes_are_gathered_as_they_are() -> None:
+    parts = futures(3)
+    whole = gathered(parts, alike=False)
+    parts[2].set_result(image(2))
+    parts[0].set_result(image(0))
+    parts[1].set_result(DecodedImage(np.ones((5, 4, 3), np.uint8), 1.0))
+    pixels = whole.result(timeout=0).pixels
+    assert [one.shape for one in pixels] == [(2, 3, 3), (5, 4, 3), (2, 3, 3)]
+    assert pixels[2][0, 0, 0] == 2
 
 
 def test_a_failure_of_the_machine_stays_what_it_is() -> None:

@@ -11,8 +11,19 @@ import pytest
 
 from captioner import errors
 from captioner.images import Resampling, Within
-from tests.unit.decoding import LIMITS, ROOT, SIZE, children, picture, pool, result, segments
+from tests.unit.decoding import (
+    LIMITS,
+    ROOT,
+    SIZE,
+    asked_together,
+    children,
+    picture,
+    pool,
+    result,
+    segments,
+)
 from worker.decode_child import decode_and_fit
+from worker.decode_lane import SMALL_BYTES
 
 HEAVY = ("torch", "transformers", "celery", "kombu", "flask", "sqlalchemy", "pydantic")
 
@@ -40,6 +51,18 @@ def test_a_picture_is_resized_with_the_filter_that_is_asked_for(shared):
     for filter_, pixels in made.items():
         assert np.array_equal(pixels, decode_and_fit(data, SIZE, LIMITS, filter_))
     assert not np.array_equal(*made.values())
+
+
+def test_small_pictures_that_wait_are_asked_for_together_and_large_ones_are_not():
+    with pool(processes=1, work=asked_together) as running:
+        first = running.submit(b"pause" + bytes(SMALL_BYTES), size=SIZE)
+        small = [running.submit(b"small", size=SIZE) for _ in range(8)]
+        large = [running.submit(bytes(SMALL_BYTES + 1), size=SIZE) for _ in range(2)]
+        again = [running.submit(b"small", size=size) for size in (SIZE, (8, 8))]
+        assert not result(first).pixels.any()
+        assert sum(result(future).pixels.any() for future in small) >= 6
+        assert not any(result(future).pixels.any() for future in large)
+        assert not any(result(future).pixels.any() for future in again), "of different sizes"
 
 
 def test_a_picture_may_keep_its_shape(shared):

@@ -36,15 +36,20 @@ def test_compose_sets_only_settings_that_exist(service: str) -> None:
 def test_ports_are_open_to_this_host_alone_unless_asked() -> None:
     ports = {name: port for name, it in SERVICES.items() for port in it.get("ports", [])}
 
-    assert set(ports) == {"api", "flower"}
-    assert ports["flower"].startswith("127.0.0.1:")
+    assert set(ports) == {"api", "flower", "prometheus", "grafana"}
+    assert all(ports[name].startswith("127.0.0.1:") for name in set(ports) - {"api"})
     assert ports["api"].startswith("${CAPTIONER_BIND:-127.0.0.1}:")
 
 
 def test_no_password_has_a_default() -> None:
     uses = re.findall(r"\$\{(\w*PASSWORD)(\S{2})", COMPOSE)
 
-    assert {name for name, _ in uses} == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD"}
+    assert {name for name, _ in uses} == {
+        "POSTGRES_PASSWORD",
+        "REDIS_PASSWORD",
+        "FLOWER_PASSWORD",
+        "GRAFANA_PASSWORD",
+    }
     assert {operator for _, operator in uses} == {":?"}
 
 

@@ -10,13 +10,19 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.errors import HTTP_CODES, STATUS
+from api.forms import StyleFields
 from api.openapi import document
 from captioner import errors, metrics, schema
 from captioner.catalog import BUILT_IN
 from captioner.database import Database
 from captioner.settings import Settings
+from captioner.styles import ALIASES, MEANINGS, Style
+from captioner.traffic import Traffic
 from cli.main import COMMANDS, main
 from scripts import docs_settings
+from worker.engines.house import EngineHouse
+from worker.meters import Meters
+from worker.telling import Telling
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -92,18 +98,32 @@ def test_every_route_is_documented_and_no_other() -> None:
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    schema.upgrade(settings)
-    database = Database(settings.database)
-    told = text_string_to_metric_families(metrics.text(settings, database).decode())
-    names = {_shown(family): family for family in told}
-    database.close()
+    names = {_shown(family): family for family in told_by_all(tmp_path)}
     written = table_rows("reference/metrics.md")
+    of_worker = {name.replace("captioner_", "captioner_worker_", 1): name for name in written}
+    shared = set(names) & set(of_worker)
 
-    assert set(written) == set(names)
+    assert set(written) == set(names) - shared
+    assert [name for name in shared if f"`{name}`" not in text_of("reference/metrics.md")] == []
     for name, family in names.items():
         labels = {label for sample in family.samples for label in sample.labels}
-        assert all(f"`{label}`" in written[name][0] for label in labels)
+        row = written[of_worker.get(name, name)]
+        assert all(f"`{label}`" in row[0] for label in labels)
+
+
+def told_by_all(folder: Path) -> list[Metric]:
+    """By the service, by an API and by a worker; of the last, nothing of its process."""
+    settings = Settings(data_dir=folder)
+    schema.upgrade(settings)
+    database = Database(settings.database)
+    traffic = Traffic()
+    traffic.answered(route="/", method="GET", status=500, seconds=1, error="internal_error")
+    traffic.accepted("scenes", 1)
+    telling = Telling(settings, Meters(), EngineHouse(settings), lambda: 0)
+    told = metrics.text(settings, database) + traffic.text()
+    database.close()
+    parsed = text_string_to_metric_families(told.decode())
+    return [*parsed, *telling.families()]
 
 
 def _shown(family: Metric) -> str:
@@ -114,7 +134,7 @@ def test_every_command_is_documented_and_no_other() -> None:
     assert set(table_rows("reference/commands.md")) == {f"captioner {name}" for name in COMMANDS}
 
 
-@pytest.mark.parametrize("name", ["cache", "db", "jobs"])
+@pytest.mark.parametrize("name", ["cache", "db", "jobs", "keys"])
 def test_every_command_of_a_group_is_documented(name: str) -> None:
     group = main.get_command(click.Context(main), name)
     assert isinstance(group, click.Group)
@@ -193,3 +213,13 @@ def test_decisions_that_the_code_names_exist() -> None:
     named = set(re.findall(r"docs/adr/(\d{4})", code))
 
     assert named <= {page.name[:4] for page in DECISIONS}
+
+
+def test_every_style_is_documented_with_its_meaning_and_other_names_and_no_other() -> None:
+    rows = table_rows("reference/styles.md")
+    fields = {name for name in rows if name.startswith("style")}
+
+    assert set(rows) - fields == set(Style)
+    for style in Style:
+        assert rows[style] == [MEANINGS[style], ", ".join(ALIASES[style])]
+    assert fields == set(StyleFields.model_fields)

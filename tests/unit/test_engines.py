@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ from scripts.scenes import draw
 from tests.pictures import scenes
 from worker.engines import blip_reference
 from worker.engines.device import Placement, native, place
-from worker.engines.loading import warm_up
+from worker.engines.loading import from_source, warm_up
+from worker.engines.weights import Weights
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
-COUNT = 200
+COUNT = 96
 
 
 def load(source: Path | str) -> blip_reference.BlipEngine:
@@ -104,6 +107,26 @@ def test_the_revision_of_a_folder_is_the_hash_of_its_weights(engine) -> None:
 def folder(tmp_path: Path) -> Path:
     """A copy of the checkpoint, to be damaged."""
     return Path(shutil.copytree(SCENES_FOLDER, tmp_path / "model"))
+
+
+def test_networks_are_built_one_at_a_time() -> None:
+    together, met = threading.Barrier(2), []
+
+    def build(weights: Weights) -> Weights:
+        try:
+            together.wait(timeout=0.5)
+        except threading.BrokenBarrierError:
+            return weights
+        met.append(weights)
+        return weights
+
+    with ThreadPoolExecutor(2) as threads:
+        loads = [
+            threads.submit(from_source, str(SCENES_FOLDER), revision="main", build=build)
+            for _ in range(2)
+        ]
+        assert all(load.result().folder == SCENES_FOLDER for load in loads)
+    assert met == []
 
 
 def test_a_missing_folder_is_unavailable_with_its_name() -> None:

@@ -17,6 +17,7 @@ from captioner.options import PLAIN, Options
 from models import Job, JobImage
 from tests.pictures import plain
 from tests.processes import until
+from tests.unit.decoding import picture
 from tests.unit.test_pipeline import Bench
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
@@ -195,7 +196,8 @@ def test_a_picture_whose_decoding_has_not_begun_is_skipped(bench, tmp_path: Path
     make = type(bench.pipeline._parts)
     full = Full()
     parts = make(**{**vars(bench.pipeline._parts), "decoders": full})
-    job_id = bench.job(*(plain(colour) for colour in COLOURS))
+    large = [picture(seed, 400, 300) for seed in range(6)]  # small ones are all asked for at once
+    job_id = bench.job(*large)
     thread = threading.Thread(target=Pipeline(parts).run, args=("scenes",), kwargs={"limit": 6})
     thread.start()
     until(lambda: len(full.asked) == bench.settings.decode_processes, what="full pool")

@@ -6,6 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from captioner import errors
+from captioner.errors import Canceled, ImageTruncated
+from captioner.figures import SECONDS, STAGES, error, times_up_to
 from captioner.work import Claim, Outcome, Timings
 from worker.engines.stages import measured, stage
 from worker.meters import Meters
@@ -24,6 +27,8 @@ def test_batches_are_counted_by_size_and_their_stages_added_up() -> None:
             ("tokens", "m"): 28,
             ("encode_s", "m"): 2.0,
             ("generate_s", "m"): 1.0,
+            ("encode_in_0.5", "m"): 4,
+            ("generate_in_0.25", "m"): 4,
         }
 
 
@@ -32,7 +37,51 @@ def test_what_pictures_waited_for_is_added_up_in_seconds() -> None:
     claim = Claim(uuid4(), 0, 1, None, "m")
     meters.landed("m", [Outcome(claim, timings=Timings(20.0, 300.0)), Outcome(claim)])
     with meters.told() as sums:
-        assert sums == {("decode_s", "m"): 0.02, ("wait_s", "m"): 0.3}
+        assert sums == {
+            ("decode_s", "m"): 0.02,
+            ("decode_in_0.025", "m"): 1,
+            ("wait_s", "m"): 0.3,
+            ("wait_in_0.5", "m"): 1,
+        }
+
+
+def test_endings_are_counted_by_model_and_errors_by_code() -> None:
+    meters = Meters()
+    claim = Claim(uuid4(), 0, 1, None, "m")
+    meters.finished(
+        [
+            Outcome(claim, caption="a star"),
+            Outcome(claim, error=ImageTruncated("cut")),
+            Outcome(claim, error=Canceled("no")),
+        ]
+    )
+    meters.sent("failed")
+    with meters.told() as sums:
+        assert sums == {
+            ("ended_succeeded", "m"): 1,
+            ("ended_failed", "m"): 1,
+            ("ended_canceled", "m"): 1,
+            ("error_image_truncated", ""): 1,
+            ("error_canceled", ""): 1,
+            ("webhook_failed", ""): 1,
+        }
+
+
+def test_every_name_of_a_sum_fits_its_column() -> None:
+    codes = {kind.code for kind in vars(errors).values() if hasattr(kind, "code")}
+    stages = {times_up_to(stage, bound) for stage in STAGES for bound in (*SECONDS, 1e9)}
+
+    assert max(map(len, {error(code) for code in codes} | stages)) <= 32
+    assert {error(code) for code in codes} == {f"error_{code}" for code in codes}
+
+
+def test_what_was_told_is_still_among_everything() -> None:
+    meters = Meters()
+    meters.came("m")
+    with meters.told():
+        pass
+    meters.came("m")
+    assert meters.all() == {("loads", "m"): 2}
 
 
 def test_what_could_not_be_stored_is_told_the_next_time_with_what_came_meanwhile() -> None:

@@ -196,7 +196,7 @@ def test_options_reach_the_parts_through_the_environment() -> None:
 def test_the_worker_listens_to_one_queue_for_each_model() -> None:
     settings = Settings(model="blip", models=("blip", "scenes"), max_batch=4)
     arguments = worker_arguments(settings)
-    assert "--queues=caption.blip,caption.scenes,captioner.webhooks" in arguments
+    assert "--queues=caption.blip,caption.scenes,captioner.webhooks,captioner.styles" in arguments
     assert "--concurrency=8" in arguments
     assert "--pool=threads" in arguments
 

@@ -129,9 +129,7 @@ class _Step(nn.Module):
 def _encode(model: Any, kept: torch.dtype) -> Any:
     size = model.config.vision_config.image_size
     example = torch.zeros(2, 3, size, size)
-    return ov.convert_model(
-        _Encode(model, kept).eval(), example_input=example, input=[(-1, 3, size, size)]
-    )
+    return _converted(_Encode(model, kept), example, shapes=[(-1, 3, size, size)])
 
 
 def _step(model: Any, kept: torch.dtype) -> Any:
@@ -148,8 +146,12 @@ def _step(model: Any, kept: torch.dtype) -> Any:
         *((-1, heads, -1, width) for _ in range(count)),
         *((-1, *remembered[n % 2]) for n in range(count)),
     ]
-    return ov.convert_model(
-        _Step(model).eval(),
-        example_input=(torch.zeros(2, 2, dtype=torch.long), *past, *memory),
-        input=shapes,
-    )
+    example = torch.zeros(2, 2, dtype=torch.long), *past, *memory
+    return _converted(_Step(model), example, shapes=shapes)
+
+
+def _converted(stage: nn.Module, example: Any, *, shapes: list[tuple[int, ...]]) -> Any:
+    # Traced here, as the converter would run the stage twice more to compare.
+    with torch.inference_mode():
+        traced = torch.jit.trace(stage.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+    return ov.convert_model(traced, example_input=example, input=shapes)

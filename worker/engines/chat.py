@@ -62,7 +62,8 @@ class ChatEngine:
         *,
         stopped: Stopped | None = None,
     ) -> list[Caption | None]:
-        """One answer per picture, or per collection of pictures, without the question.
+        """One answer per picture, or per collection of pictures, without the question. A collection
+        of none is a question in words alone.
 
         After each token it is asked which captions are `stopped`; those end there, as `None`.
         """
@@ -84,11 +85,15 @@ class ChatEngine:
         row = self._text.inputs(prompt, pictures=each)
         device = self._placement.device
         inputs = {name: torch.tensor([ids] * rows, device=device) for name, ids in row.items()}
+        if not each:  # a question in words alone
+            return inputs
         flat = list(collected.reshape(-1, *collected.shape[2:]))
         values = pixel_values(self._images, flat, self._placement, **self._whole)
         return {**inputs, "pixel_values": values.reshape(rows, each, *values.shape[1:])}
 
-    def _generate(self, *, pixel_values: torch.Tensor, **more: Any) -> Any:
+    def _generate(self, *, pixel_values: torch.Tensor | None = None, **more: Any) -> Any:
+        if pixel_values is None:
+            return self._model.generate(**more)
         # (B, N, 3, H, W) -> (B * N, 3, H, W): the pictures in the order of their places in the text
         return self._model.generate(pixel_values=pixel_values.flatten(0, 1), **more)
 

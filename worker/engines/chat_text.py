@@ -44,7 +44,8 @@ class ChatText:
         )
         if sorted(MARKS.findall(text)) != [SYSTEM_MARK, USER_MARK]:
             raise ValueError("its chat template does not take a system prompt and a question")
-        text = text.replace(processor.image_token, processor.replace_image_token(ONE_WHOLE, 0))
+        if pictures:
+            text = text.replace(processor.image_token, processor.replace_image_token(ONE_WHOLE, 0))
         return re.split(self._specials, text)
 
     def tokens(self, prompt: Prompt, *, pictures: int = 1) -> list[int]:

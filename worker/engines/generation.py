@@ -54,8 +54,10 @@ class Dice:
         """(B, V) logits of these rows, such that the greatest is the token that is drawn."""
         if not self._temperature:
             return logits
-        drawn = [torch.rand(logits.shape[-1], generator=self._generators[row]) for row in rows]
-        uniform = torch.stack(drawn).clamp_(min=1e-20)
+        drawn = torch.empty(len(rows), logits.shape[-1], dtype=torch.float32)
+        for row, noise in zip(rows, drawn, strict=True):
+            noise.uniform_(generator=self._generators[row])
+        uniform = drawn.clamp_(min=1e-20)
         return logits / self._temperature - (-uniform.log()).log().to(logits.device)
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:

@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from captioner import catalog
+from captioner import catalog, tracing
 from captioner.errors import ModelUnavailable, ShuttingDown
 from captioner.options import PLAIN, Options
 from captioner.settings import Settings
@@ -138,6 +138,11 @@ class EngineHouse:
         residents = [room.resident for room in self._rooms.values()]
         return max((each.batcher.running_s for each in residents if each), default=0.0)
 
+    def waiting(self) -> dict[str, int]:
+        """Model to the number of pictures that wait for a batch; without those not loaded."""
+        residents = {name: room.resident for name, room in self._rooms.items()}
+        return {name: each.batcher.waiting for name, each in residents.items() if each}
+
     def load_all(self) -> None:
         """Load the models that are missing, the default first, as long as there are places.
 
@@ -212,7 +217,7 @@ class EngineHouse:
         engine = maker.make(entry)
 
         def run(group: Hashable, wishes: list[Wish]) -> list[Answer]:
-            with measured() as seconds:
+            with _batch(room.model, wishes), measured() as seconds:
                 answers = captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
             gone = [answer for answer in answers if isinstance(answer, EngineGone)]
             if gone:
@@ -240,6 +245,13 @@ class EngineHouse:
         log.warning("The engine is gone: %s", error.detail, extra={"model": room.model})
         if resident is not None:
             resident.batcher.close_soon()
+
+
+def _batch(model: str, wishes: list[Wish]) -> AbstractContextManager[None]:
+    """A span within the first picture's, linked to those of all."""
+    origins = [wish.origin for wish in wishes if wish.origin]
+    first = origins[0] if origins else ""
+    return tracing.span("batch", origin=first, links=origins, model=model, images=len(wishes))
 
 
 def _failed_lately(room: _Room) -> bool:

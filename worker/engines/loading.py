@@ -1,6 +1,7 @@
 """From a model's source to a network in memory: what the engines of every kind share."""
 
 import json
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ from worker.engines.trouble import may_pass
 from worker.engines.weights import Weights, fetch
 
 Loaded = TypeVar("Loaded")
+_building = threading.Lock()
+"""While transformers makes a network, PyTorch's default number format and its initialisers are
+changed for the whole process: two at once could leave the one's with the other.
+"""
 
 
 class Load(Protocol):
@@ -58,12 +63,14 @@ def from_source(source: str, *, revision: str, build: Callable[[Weights], Loaded
     """What `build` makes of the folder of a hub id, or of a folder in the hub's format.
 
     Nothing in the repository is executed: weights are safetensors, or pickles read through
-    `weights_only`, and remote code is refused. Raises `ModelUnavailable` with the cause:
-    `ModelNotReady` where the machine or a damaged file is at fault.
+    `weights_only`, and remote code is refused. One is built at a time. Raises `ModelUnavailable`
+    with the cause: `ModelNotReady` where the machine or a damaged file is at fault.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return build(fetch(source, revision=revision))
+        weights = fetch(source, revision=revision)
+        with _building:
+            return build(weights)
     except ModelUnavailable:
         raise
     except Exception as error:

@@ -14,8 +14,9 @@ from captioner.options import PLAIN, Options
 Pixels = npt.NDArray[np.uint8]
 """One picture as the engine wants it: (height, width, 3), RGB.
 
-For one caption of several pictures: (pictures, height, width, 3). Chat models alone take these, as
-many in each of a batch as its options say.
+For one caption of several pictures: (pictures, height, width, 3). For an engine that takes each in
+its own shape (`Within`): (pictures,) of objects, which are such arrays. Chat models alone take
+these, as many in each of a batch as its options say.
 """
 
 

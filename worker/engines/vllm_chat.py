@@ -17,23 +17,33 @@ from captioner.options import Options
 from worker.engines.prompts import prompt_for
 from worker.engines.protocol import Caption, Pixels, ranked
 
+ONE = 3
+"""Dimensions of one picture. A collection has one more."""
+
 
 def question(picture: Pixels, options: Options, *, model: str, max_new_tokens: int) -> bytes:
-    """The body of a request. The picture goes along without loss, as a data URI."""
+    """The body of a request. The picture goes along without loss; so does each of several. A
+    collection of none is a question in words alone.
+    """
     prompt = prompt_for(options)
-    uri = f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
-    shown = {"type": "image_url", "image_url": {"url": uri}}
+    shown = [_shown(one) for one in ([picture] if picture.ndim == ONE else picture)]
     asked = {"type": "text", "text": prompt.user}
     body = {
         "model": model,
         "messages": [
             {"role": "system", "content": prompt.system},
-            {"role": "user", "content": [shown, asked]},
+            {"role": "user", "content": [*shown, asked]},
         ],
         "logprobs": True,
         **_sampling(options, max_new_tokens),
     }
     return json.dumps(body).encode()
+
+
+def _shown(picture: Pixels) -> dict[str, Any]:
+    """As a data URI."""
+    uri = f"data:image/png;base64,{base64.b64encode(png(picture)).decode('ascii')}"
+    return {"type": "image_url", "image_url": {"url": uri}}
 
 
 def _sampling(options: Options, max_new_tokens: int) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class Wish:
 
     pixels: Pixels
     halt: Halted
+    origin: str = ""
+    """Where it was asked for, while traces are told: see `captioner.tracing`."""
 
 
 def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[Answer]:

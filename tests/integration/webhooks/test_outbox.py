@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from captioner import jobs
 from captioner.errors import CaptionFailed
+from captioner.options import Options
 from captioner.webhooks import outbox
 from captioner.work import Hook, Outcome
 from models import DeliveryState, Job, JobState, WebhookAttempt, WebhookDelivery, WebhookKind
@@ -134,6 +135,29 @@ def test_the_body_tells_the_job_as_it_was(database, make) -> None:
         "unfinished": 0,
     }
     assert data["urls"] == {"self": f"/captionImage/{job_id}"}
+
+
+def test_the_body_tells_tags_and_flags_where_they_were_asked_for(database, make) -> None:
+    def told(**asked: object) -> dict:
+        job_id = make(2, refused=1, webhook=Hook(URL), options=Options(**asked))
+        with database.write() as session:
+            (claim,) = rows.claim(session, job_id, 0)
+            said = Outcome(claim, caption="a red star", tags=("red", "star"), flagged=False)
+            jobs.finish(session, [said])
+        return json.loads(only(database, job_id).delivery.body)["data"]
+
+    plain = told()
+    assert not {"tags", "flagged"} & set(plain)
+    tagged, flagged = {"tags": [["red", "star"], None]}, {"flagged": [False, None]}
+    for asked, more in (
+        ({"tags": True}, tagged),
+        ({"flag": "Is it red?"}, flagged),
+        ({"tags": True, "flag": "Is it red?"}, tagged | flagged),
+    ):
+        data = told(**asked)
+        assert set(data) == set(plain) | set(more)
+        assert {name: data[name] for name in more} == more
+        assert data["result"] == ["a red star", None]
 
 
 def test_what_is_noted_goes_with_its_job(database, make) -> None:

@@ -1,0 +1,177 @@
+"""Rows 4 to 8: bodies that are too large, or are not what they should be."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from tests.abuse.raw import send
+from tests.integration.calls import files, problem
+from tests.integration.door import Door, opened
+from tests.pictures import b64, encoded, plain
+from tests.stacks import Stack
+
+MIB = 2**20
+BODY = 15 * MIB
+MORE_MIB = 30
+"""What an API process may take of memory for it."""
+FORM = b"multipart/form-data; boundary=b"
+PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def door(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder: Path = tmp_path_factory.mktemp("bodies")
+    limits = {"max_body_bytes": str(BODY), "max_images": "1000", "api_processes": "1"}
+    with opened(stack, folder, **limits) as started:
+        started.http.post("/captionImage", files=files(plain()))
+        yield started
+
+
+def held(door: Door) -> float:
+    """MiB of the API's processes."""
+    port = door.http.base_url.port
+
+    def serves(process: psutil.Process) -> bool:
+        return any(each.laddr.port == port for each in process.net_connections("tcp4"))
+
+    found = [each for each in psutil.Process().children(recursive=True) if serves(each)]
+    assert found
+    return sum(each.memory_info().rss for each in found) / MIB
+
+
+def head(kind: bytes, *more: bytes) -> bytes:
+    lines = [b"POST /captionImage HTTP/1.1", b"Host: a", b"Content-Type: " + kind, *more, b"", b""]
+    return b"\r\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", [b"application/json", FORM], ids=["json", "form"])
+def test_row_4_16_mb_are_refused_with_and_without_a_length(door: Door, kind: bytes) -> None:
+    begun = b'{"imgb64s": ["' if kind != FORM else PART
+    for _ in range(40):  # so that each process has loaded what its first request loads
+        assert httpx.post(f"{door_url(door)}/captionImage", json={"imgb64s": ["?"]}).is_error
+    chunk, before = b"A" * 65_536, held(door)
+    as_chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+    first = b"%x\r\n%b\r\n" % (len(begun), begun)
+    told = send(door_url(door), head(kind, b"Content-Length: %d" % (16 * MIB)) + begun, more=chunk,
+                times=250)  # fmt: skip
+    chunked = send(door_url(door), head(kind, b"Transfer-Encoding: chunked") + first,
+                   more=as_chunk, times=256)  # fmt: skip
+    endless = send(door_url(door), head(kind, b"Transfer-Encoding: chunked") + first,
+                   more=as_chunk, times=10_000)  # fmt: skip
+    for answer in (told, chunked, endless):
+        assert answer.statuses == [413], answer.data[:300]
+        assert answer.problem["code"] in ("payload_too_large", "image_too_many_bytes")
+        assert answer.closed
+    assert told.sent < BODY / 2  # refused before it was sent, but for what the network holds
+    assert endless.sent < BODY + 16 * MIB  # what the network holds, besides
+    assert held(door) - before <= MORE_MIB
+    assert door.http.get("/healthz").status_code == 200
+
+
+def door_url(door: Door) -> str:
+    return str(door.http.base_url)
+
+
+def post_json(door: Door, body: bytes) -> httpx.Response:
+    return door.http.post(
+        "/captionImage", content=body, headers={"Content-Type": "application/json"}
+    )
+
+
+JSON = {
+    "100,000 deep": (b"[" * 100_000, 400, "invalid_json"),
+    "100,000 deep in a field": (b'{"imgb64s": ' + b"[" * 100_000, 400, "invalid_json"),
+    "a million names": (
+        b"{" + b",".join(b'"%d":0' % n for n in range(1_000_000)) + b"}", 422, "invalid_request"
+    ),
+    "NaN": (b'{"imgb64s": ["AAAA"], "temperature": NaN}', 400, "invalid_json"),
+    "Infinity": (b'{"imgb64s": ["AAAA"], "temperature": -Infinity}', 400, "invalid_json"),
+    "1e999": (b'{"imgb64s": ["AAAA"], "temperature": 1e999}', 422, "invalid_option"),
+    "a name twice": (b'{"imgb64s": ["AAAA"], "imgb64s": []}', 400, "invalid_json"),
+    "BOM": (b'\xef\xbb\xbf{"imgb64s": ["AAAA"]}', 400, "invalid_json"),
+    "UTF-16": ('{"imgb64s": ["AAAA"]}'.encode("utf-16"), 400, "invalid_json"),
+    "a lone surrogate": (b'{"imgb64s": ["AAAA"], "prompt": "\\ud800"}', 400, "invalid_json"),
+    "half a pair": (b'{"imgurls": ["http://\\uDC00\\uD83D"]}', 400, "invalid_json"),
+    "5,000 digits": (b'{"imgb64s": ["AAAA"], "seed": %b}' % (b"9" * 5_000), 400, "invalid_json"),
+    "a null byte": (b'{"imgb64s": ["AA\x00A"]}', 400, "invalid_json"),
+    "an escaped null byte": (b'{"imgb64s": ["AA\\u0000A"]}', 400, "invalid_base64"),
+    "nothing": (b"", 400, "invalid_json"),
+    "a text": (b'"text"', 422, "invalid_request"),
+    "null": (b"null", 422, "invalid_request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "status", "code"), JSON.values(), ids=JSON)
+def test_row_5_json_that_is_none_is_told_so(door: Door, body, status, code) -> None:
+    problem(post_json(door, body), status, code)
+
+
+BASE64 = {
+    "bad alphabet": ("%%%%", 400, "invalid_base64"),
+    "the alphabet for addresses": ("_-_-", 400, "invalid_base64"),
+    "bad padding": ("AAA", 400, "invalid_base64"),
+    "padding inside": ("AA==AAAA", 400, "invalid_base64"),
+    "line breaks": ("AAAA\nAAAA", 400, "invalid_base64"),
+    "letters of another script": ("ÄÄÄÄ", 400, "invalid_base64"),
+    "a data URI of HTML": ("data:text/html;base64,AAAA", 400, "invalid_base64"),
+    "a data URI without a comma": ("data:image/png;base64", 400, "invalid_base64"),
+    "an empty data URI": ("data:image/png;base64,", 422, "image_empty"),
+    "empty": ("", 422, "image_empty"),
+    "14 MB of A": ("A" * 14_000_000, 415, "unsupported_image_format"),
+}
+
+
+@pytest.mark.parametrize(("text", "status", "code"), BASE64.values(), ids=BASE64)
+def test_row_6_base64_that_is_none_is_told_so(door: Door, text, status, code) -> None:
+    problem(post_json(door, json.dumps({"imgb64s": [text]}).encode()), status, code)
+
+
+def test_row_6_a_data_uri_of_a_picture_is_taken(door: Door) -> None:
+    body = {"imgb64s": [f"data:image/png;base64,{b64(plain())}"]}
+    assert door.http.post("/captionImage", json=body).status_code == 202
+
+
+def test_row_7_forms_that_are_none(door: Door) -> None:
+    parts = door.http.post("/captionImage", files=files(*[b"x"] * 1001))
+    problem(parts, 413, "too_many_images")
+    fields = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\na\r\n' for _ in range(2_000)
+    )
+    prompt = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + b"a" * 10_000_000
+    for body, kept in ((fields + b"--b--\r\n", "keep-alive"), (prompt + b"\r\n--b--\r\n", "close")):
+        answer = door.http.post(
+            "/captionImage", content=body, headers={"Content-Type": FORM.decode()}
+        )
+        assert answer.status_code == 413, answer.text
+        assert answer.headers["Connection"] == kept  # where most was not read, it ends there
+    no_boundary = door.http.post(
+        "/captionImage", content=PART, headers={"Content-Type": "multipart/form-data"}
+    )
+    assert no_boundary.status_code in (400, 422)
+    assert no_boundary.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "a\\..\\b.png", "a" * 300, "x%00.png", "ü\u202e"]
+)
+def test_row_7_a_file_name_is_never_a_path(door: Door, name: str) -> None:
+    before = door.files()
+    accepted = door.http.post("/captionImage", files=[("images", (name, plain()))])
+    assert accepted.status_code == 202
+    shown = door.http.get(accepted.headers["Location"]).json()["images"][0]["file_name"]
+    assert shown is None or len(shown) <= 255
+    assert {len(each) for each in door.files() - before} <= {64}  # by hash alone
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.html", "x.exe", "x", ""])
+@pytest.mark.parametrize("kind", ["image/jpeg", "text/html", "application/x-msdownload"])
+def test_row_8_a_picture_is_what_its_bytes_say(door: Door, name: str, kind: str) -> None:
+    picture = encoded(Image.new("RGB", (16, 16), "red"), "PNG")
+    accepted = door.http.post("/captionImage", files=[("images", (name or "-", picture, kind))])
+    assert accepted.status_code == 202, accepted.text
+    assert door.http.get(accepted.headers["Location"]).json()["images"][0]["status"] == "queued"
