@@ -5,11 +5,18 @@ from collections.abc import Callable
 
 import pytest
 
-from captioner.errors import CaptionerError, StylerGarbled, StylerRefused, StylerUnavailable
+from captioner.errors import (
+    CaptionerError,
+    StylerBlocked,
+    StylerGarbled,
+    StylerRefused,
+    StylerUnavailable,
+)
 from worker.styling.breaker import Breaker
 
 AWAY = StylerUnavailable("away")
 USELESS = StylerGarbled("useless")
+BLOCKED = StylerBlocked("not about this")
 REFUSED = StylerRefused("refused", ours=True)
 
 
@@ -63,8 +70,72 @@ def test_five_calls_that_nobody_answered_open_it(breaker: Breaker) -> None:
     assert image(breaker) == "styler_unavailable"
 
 
+def test_it_takes_five_also_where_each_is_of_another_picture(breaker: Breaker) -> None:
+    image(breaker)
+    for _ in range(4):
+        image(breaker, AWAY, missed=1)
+        assert breaker.state == "closed"
+    image(breaker, AWAY, missed=1)
+    assert breaker.state == "open"
+
+
 def test_twenty_useless_answers_open_it(breaker: Breaker) -> None:
-    assert [image(breaker, USELESS) for _ in range(21)] == ["called"] * 20 + ["styler_garbled"]
+    found = [image(breaker, USELESS) for _ in range(21)]
+    assert found == ["called"] * 20 + ["styler_unavailable"]
+
+
+def test_what_one_picture_was_answered_is_not_said_of_the_others(
+    breaker: Breaker, clock: Clock
+) -> None:
+    for _ in range(20):
+        image(breaker, StylerGarbled("The answer has no captions of: Witty."))
+    assert breaker.trouble is not None
+    assert "Witty" not in breaker.trouble.detail
+    clock.now = 30.0
+    assert image(breaker, USELESS) == "called"  # it tries, and is of no use again
+    assert image(breaker) == "styler_unavailable"
+
+
+def test_pictures_that_it_will_not_write_about_never_open_it(breaker: Breaker) -> None:
+    assert [image(breaker, BLOCKED) for _ in range(50)] == ["called"] * 50
+    assert breaker.state == "closed"
+    for _ in range(19):
+        image(breaker, USELESS)
+    image(breaker, BLOCKED)
+    assert breaker.state == "closed"
+    image(breaker, USELESS)
+    assert breaker.state == "open"
+
+
+@pytest.mark.parametrize("about_one", [BLOCKED, StylerRefused("400")], ids=["blocked", "refused"])
+def test_one_that_tries_and_is_refused_for_itself_alone_closes_it_for_the_others(
+    breaker: Breaker, clock: Clock, about_one: CaptionerError
+) -> None:
+    image(breaker, REFUSED)
+    clock.now = 30.0
+    assert image(breaker, about_one) == "called"
+    assert breaker.state == "closed"
+    assert image(breaker) == "called"
+
+
+@pytest.mark.parametrize("about_one", [BLOCKED, StylerRefused("400")], ids=["blocked", "refused"])
+def test_those_who_wait_for_it_are_let_in_and_told_nothing_of_it(
+    breaker: Breaker, about_one: CaptionerError
+) -> None:
+    async def first() -> None:
+        async with breaker.admitted():
+            await asyncio.sleep(0.05)
+            raise about_one
+
+    async def other() -> str:
+        await asyncio.sleep(0.01)
+        async with breaker.admitted():
+            return "styled"
+
+    async def together() -> list:
+        return await asyncio.gather(first(), other(), other(), return_exceptions=True)
+
+    assert asyncio.run(together()) == [about_one, "styled", "styled"]
 
 
 def test_a_refusal_of_this_server_opens_it_at_once_and_one_of_a_request_does_not(

@@ -2,7 +2,10 @@
 
     closed ──too many failures in a row, or a refusal of this server──> open
     open ──after a while──> trying: one image alone asks
-    trying ──it got its styles──> closed;   ──it did not──> open, for twice as long
+    trying ──it was answered──> closed;   ──it was not──> open, for twice as long
+
+One that will not write about a picture did answer: the others may ask it. However often it says so,
+that is no failure of its own.
 
 It begins as trying, too: until a first image got an answer the others wait for it, so that a wrong
 key, or a server that hangs, is found out with a few calls. Used in one asyncio loop alone; `state`
@@ -15,7 +18,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from captioner.errors import CaptionerError, StylerRefused, StylerUnavailable, WorkError
+from captioner.errors import (
+    CaptionerError,
+    StylerBlocked,
+    StylerRefused,
+    StylerUnavailable,
+    WorkError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +88,8 @@ class Breaker:
             self._end(trial)
             raise
         self._end(trial)
-        self._proven, self._strikes, self._until, self._why = True, 0, None, None
-        self._pause_s = self._open_s
+        self._strikes = 0
+        self._close()
 
     def missed(self) -> None:
         """A call was not answered, and may be made again."""
@@ -110,27 +119,55 @@ class Breaker:
             raise self.trouble
 
     def _failed(self, error: CaptionerError, *, tried: bool) -> None:
-        answered = not isinstance(error, StylerUnavailable | StylerRefused)
-        refused = isinstance(error, StylerRefused) and error.extra.get("ours", False)
-        if tried and self._until is not None:  # as before
-            self._pause_s = min(2 * self._pause_s, self._longest_s)
-            self._open(error)
-        elif refused or (tried and not answered) or error.extra.get("retry_after_s", 0) > 0:
-            self._open(error)
+        if _is_of_all(error) or (tried and isinstance(error, StylerUnavailable)):
+            self._open(error, longer=tried)
+        elif _is_of_one(error) and tried:
+            self._close()
+        elif tried and self._until is not None:
+            self._open(error, longer=True)
         elif self._until is None:
             self._proven = True
-            self._strikes += 1  # calls that were not answered were counted as they were made
+        if not isinstance(error, StylerBlocked | StylerUnavailable):
+            self._strike(error)  # calls that were not answered were counted as they were made
+
+    def _strike(self, error: CaptionerError) -> None:
+        if self._until is None:
+            self._strikes += 1
             if self._strikes >= MOST:
                 self._open(error)
 
-    def _open(self, error: CaptionerError) -> None:
+    def _close(self) -> None:
+        self._proven, self._until, self._why = True, None, None
+        self._pause_s = self._open_s
+
+    def _open(self, error: CaptionerError, *, longer: bool = False) -> None:
+        if longer and self._until is not None:
+            self._pause_s = min(2 * self._pause_s, self._longest_s)
         told_s = float(error.extra.get("retry_after_s", 0))
         pause_s = min(max(self._pause_s, told_s), self._longest_s)
         self._until = self._clock() + pause_s
-        self._why, self._strikes = error, 0
+        self._why, self._strikes = _for_others(error), 0
         log.warning(
             "A styler is left alone for %.0f s: %s",
             pause_s,
             error.detail,
             extra={"action": "styler_left_alone"},
         )
+
+
+def _is_of_all(error: CaptionerError) -> bool:
+    """Whether whoever asks next would be told the same."""
+    ours = isinstance(error, StylerRefused) and error.extra.get("ours", False)
+    return ours or error.extra.get("retry_after_s", 0) > 0
+
+
+def _is_of_one(error: CaptionerError) -> bool:
+    """Whether it says more of this picture than of the styler, which did answer."""
+    return isinstance(error, StylerBlocked | StylerRefused) and not _is_of_all(error)
+
+
+def _for_others(error: CaptionerError) -> CaptionerError:
+    """What pictures are told that were never asked about."""
+    if isinstance(error, StylerUnavailable) or _is_of_all(error):
+        return error
+    return StylerUnavailable("The styler gives no useful answers. It is left alone a while.")
