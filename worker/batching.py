@@ -8,6 +8,7 @@ images, models or Celery. Every future is resolved, whatever the run function do
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -165,21 +166,28 @@ class Batcher(Generic[Item, Result]):
         if not batch:
             return
         started = self._running_since = time.monotonic()
+        made = self._made(batch)
+        self._running_since = None
+        if isinstance(made, BaseException):
+            self._split(batch, made)
+            return
+        run_s = time.monotonic() - started
+        self._ceiling.worked(len(batch))
+        self._costs.learn(len(batch), run_s)
+        for entry, result in zip(batch, made, strict=True):
+            wait_ms = (started - entry.since) * 1e3
+            entry.future.set_result(Done(result, wait_ms, run_s * 1e3, len(batch)))
+
+    def _made(self, batch: list[_Entry[Item, Result]]) -> list[Result] | BaseException:
+        """The results, or what was raised instead: without what the run held in its variables."""
         try:
             results = list(self._run(batch[0].group, [entry.item for entry in batch]))
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(batch)} items went in, {len(results)} results came out")
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
-            self._running_since = None
-            self._split(batch, error)
-            return
-        self._running_since = None
-        run_s = time.monotonic() - started
-        self._ceiling.worked(len(batch))
-        self._costs.learn(len(batch), run_s)
-        for entry, result in zip(batch, results, strict=True):
-            wait_ms = (started - entry.since) * 1e3
-            entry.future.set_result(Done(result, wait_ms, run_s * 1e3, len(batch)))
+            _let_go(error)
+            return error
+        return results
 
     def _split(self, batch: list[_Entry[Item, Result]], error: BaseException) -> None:
         if len(batch) == 1:
@@ -192,6 +200,21 @@ class Batcher(Generic[Item, Result]):
         else:
             for entry in batch:
                 self._attempt([entry])
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the variables of the calls that an error went through, and those it came of.
+
+    A traceback keeps them, and so the memory of a batch that had too little, while others run.
+    """
+    seen: set[int] = set()
+    linked: list[BaseException | None] = [error]
+    while linked:
+        each = linked.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            linked += [each.__cause__, each.__context__]
 
 
 def _withdrawn(entry: "_Entry[Item, Result]") -> bool:
