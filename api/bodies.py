@@ -70,12 +70,12 @@ def read_submission(
 
 def with_headers(submission: Submission, request: Request) -> Submission:
     """The submission, with what the request says of it outside its body."""
-    who, address = caller(), request.remote_addr or ""
+    who, address = caller(), network(request.remote_addr or "")
     return replace(
         submission,
         caller=who.share(address),
         owner=who.owner,
-        account=who.account(network(address)),
+        account=who.account(address),
         cancel_after_s=parameters.cancel_after_s(request),
         idempotency_key=parameters.idempotency_key(request),
         anew=parameters.anew(request),

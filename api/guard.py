@@ -13,7 +13,7 @@ from uuid import uuid4
 from flask import Flask, current_app, g, request
 
 from api.current import services
-from captioner.access.callers import ANYBODY, Caller
+from captioner.access.callers import ANYBODY, NOBODY, Caller
 from captioner.access.doors import asks_for_keys, is_loopback
 from captioner.access.limits import Standing, several
 from captioner.errors import RateLimited, Unauthorized
@@ -28,8 +28,6 @@ METRICS = "metrics"
 """Open where the settings say so; else as any other."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
-NOBODY = Caller("", frozenset())
-"""Sees and does nothing: on routes that are open to all, and on those that are not there."""
 
 
 def open_to_all(view: View) -> View:
@@ -152,10 +150,17 @@ def _count_failure(settings: Settings) -> None:
 
 
 def network(address: str) -> str:
-    """Of whom an address is: of IPv6 its first 64 bits, as one machine has them all."""
-    if ":" not in address:
-        return address
+    """Of whom an address is: of IPv6 its first 64 bits, as one machine has them all.
+
+    An IPv4 caller of a socket for both comes as `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2), and
+    counts as itself.
+    """
     try:
-        return str(ipaddress.ip_network(f"{address}/64", strict=False))
+        known = ipaddress.ip_address(address)
     except ValueError:
         return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(known), 64), strict=False))

@@ -12,7 +12,7 @@ class Caller:
     """One who shows a key, or anybody where none is asked for."""
 
     owner: str | None
-    """Whose jobs these are; `None` for anybody."""
+    """Whose jobs these are; `None` for anybody, and empty for one who showed no key."""
     scopes: frozenset[Scope]
     key_id: UUID | None = None
 
@@ -34,9 +34,11 @@ class Caller:
         return address if self.owner is None else f"owner:{self.owner}"
 
     def account(self, address: str) -> str:
-        """Under which name its requests and pictures are counted."""
-        return f"ip:{address}" if self.owner is None else f"key:{self.key_id or 'setting'}"
+        """Under which name its requests and pictures are counted: the key's, else the address."""
+        return f"key:{self.key_id or 'setting'}" if self.owner else f"ip:{address}"
 
 
 ANYBODY = Caller(None, frozenset(Scope))
 """Where no key is asked for: may do all, as before there were keys."""
+NOBODY = Caller("", frozenset())
+"""Who showed no key where one is asked for: sees and does nothing, and counts by address."""

@@ -19,6 +19,7 @@ from tests.processes import free_port
 from tests.stacks import Stack
 
 LIMIT = 300
+OPERATORS_KEY = "a-key-of-the-settings"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,26 @@ def test_row_27_without_keys_an_address_is_counted(stack: Stack, tmp_path: Path)
         assert burst(door.http, 10) == {429: 10}
 
 
+def test_row_27_who_shows_no_key_uses_up_nobody_elses_requests(stack, tmp_path) -> None:
+    changes = {"api_key": OPERATORS_KEY, "rate_limit": "20/minute", "trusted_proxies": "1"}
+    preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    with (
+        guarded(stack, tmp_path, **changes) as api,
+        api.client() as nobody,
+        api.client(OPERATORS_KEY) as operator,
+    ):
+        nobody.headers["X-Forwarded-For"] = "192.0.2.1"
+        missed = [nobody.get("/nowhere").status_code for _ in range(25)]
+        assert Counter(missed) == {404: 20, 429: 5}
+        nobody.headers["X-Forwarded-For"] = "192.0.2.2"
+        asked = [nobody.options("/captionImage", headers=preflight) for _ in range(20)]
+        assert {answer.status_code for answer in asked} == {200}
+        for address in ("192.0.2.1", "192.0.2.3"):
+            operator.headers["X-Forwarded-For"] = address
+            assert operator.get("/captionImage").status_code == 200
+        assert operator.get("/captionImage").headers["RateLimit-Remaining"] == "17"
+
+
 def test_row_27_without_redis_each_process_counts_by_itself(stack: Stack, tmp_path: Path) -> None:
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     broker = stack.environment.get("CAPTIONER_BROKER_URL", stack.environment["CAPTIONER_REDIS_URL"])
@@ -144,3 +165,16 @@ def test_row_28_a_full_queue_says_when_to_come_back(stack: Stack, tmp_path: Path
         problem(full, 429, "queue_full")
         assert int(full.headers["Retry-After"]) >= 1
         assert client.delete(job.headers["Location"]).status_code == 200
+
+
+def test_row_28_without_keys_an_ipv6_network_is_one_caller(stack: Stack, tmp_path: Path) -> None:
+    bounds = {"max_images": "2", "max_queued_per_caller": "2", "trusted_proxies": "1"}
+    with opened(stack, tmp_path, **bounds) as door:
+        answers = []
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"):
+            door.http.headers["X-Forwarded-For"] = address
+            answers.append(door.http.post("/captionImage", files=files(plain())))
+        assert [answer.status_code for answer in answers] == [202, 202, 429, 202]
+        problem(answers[2], 429, "queue_full")
+        for answer in (answers[0], answers[1], answers[3]):
+            assert door.http.delete(answer.headers["Location"]).status_code == 200

@@ -10,7 +10,10 @@ from api.app import create_app
 from api.guard import network
 from captioner import schema
 from captioner.access import book, doors, keys
+from captioner.access.callers import ANYBODY, NOBODY, Caller
+from captioner.access.keyring import OPERATOR
 from captioner.database import Database
+from captioner.errors import Forbidden
 from captioner.services import Services
 from captioner.settings import Settings
 from models import Scope
@@ -119,3 +122,21 @@ def test_an_ipv6_address_counts_with_its_network() -> None:
     assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") == "2001:db8:1:2::/64"
     assert network("2001:db8:1:3::4") != network("2001:db8:1:2::4")
     assert network("192.0.2.1") == "192.0.2.1"
+    assert network("2001:0DB8:1:2::4") == "2001:db8:1:2::/64"
+    assert network("not an address") == "not an address"
+
+
+def test_an_ipv4_caller_of_a_socket_for_both_counts_as_itself() -> None:
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") == "192.0.2.1"
+    assert network("::FFFF:c000:202") == "192.0.2.2"
+
+
+def test_who_shows_no_key_counts_by_address_and_sees_nobodys_jobs() -> None:
+    operator = Caller(OPERATOR, frozenset(Scope))
+
+    assert NOBODY.account("192.0.2.1") == ANYBODY.account("192.0.2.1") == "ip:192.0.2.1"
+    assert NOBODY.account("192.0.2.2") != NOBODY.account("192.0.2.1")
+    assert operator.account("192.0.2.1") == operator.account("192.0.2.2") == "key:setting"
+    assert NOBODY.sees is not None
+    with pytest.raises(Forbidden):
+        NOBODY.require(Scope.READ)
