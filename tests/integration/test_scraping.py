@@ -1,7 +1,9 @@
 """What is scraped of running processes: an API counts once, in all its processes, and so on."""
 
+import os
 import random
 import string
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
@@ -19,7 +22,7 @@ from tests.empty import emptied
 from tests.integration.calls import files, finished
 from tests.integration.conftest import settings_of
 from tests.pictures import plain, png, sure
-from tests.processes import CAPTIONER, answers, free_port, running, service, until
+from tests.processes import CAPTIONER, ROOT, answers, free_port, running, service, until
 from tests.stacks import Stack
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -141,6 +144,29 @@ def test_a_worker_that_was_killed_is_told_as_lost(own, tmp_path) -> None:
             worker.kill()
         until(lambda: page(f"{base}/metrics")["workers", "lost"] == 1, what="loss")
         assert page(f"{base}/metrics")["workers", "ready"] == 0
+
+
+def test_the_key_that_compose_makes_for_prometheus_reads_metrics_and_nothing_of_others(
+    own, tmp_path
+) -> None:
+    """The command of the compose file, run where its container would run it."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    command = compose["services"]["metrics-key"]["command"]
+    path = f"{Path(CAPTIONER).parent}:{os.environ['PATH']}"
+    environment = {**own.environment, "CAPTIONER_AUTH": "required", "PATH": path}
+    made = []
+    for _ in range(2):  # the second time, it is there
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        made.append((tmp_path / "key").read_text().strip())
+    assert made[0] == made[1]
+    assert (tmp_path / "key").stat().st_mode & 0o044 == 0o044  # Prometheus is another user
+    with service(environment, tmp_path, workers=0, ready=False) as base:
+        shown = {"Authorization": f"Bearer {made[0]}"}
+        assert httpx.get(f"{base}/metrics").status_code == 401
+        assert httpx.get(f"{base}/metrics", headers=shown).status_code == 200
+        assert httpx.get(f"{base}/captionImage", headers=shown).json() == []
+        assert httpx.get(f"{base}/workers", headers=shown).status_code == 403
+        assert httpx.post(f"{base}/captionImage", headers=shown).status_code == 403
 
 
 def test_whatever_clients_send_there_are_few_series(own) -> None:

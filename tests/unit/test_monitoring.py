@@ -179,6 +179,13 @@ def test_compose_gives_prometheus_and_grafana_what_is_here() -> None:
 
     (api, workers) = scraped["scrape_configs"]
     assert api["static_configs"] == [{"targets": ["api:8000"]}]
+    folder, _, key = api["authorization"]["credentials_file"].rpartition("/")
+    assert key == "key"
+    assert f"metrics-key:{folder}:ro" in services["prometheus"]["volumes"]
+    assert services["metrics-key"]["volumes"] == ["metrics-key:/data"]
+    assert services["prometheus"]["depends_on"]["metrics-key"] == {
+        "condition": "service_completed_successfully"
+    }
     (found,) = workers["dns_sd_configs"]
     assert str(found["port"]) == worker["CAPTIONER_WORKER_METRICS_PORT"]
     assert set(found["names"]) <= set(services)
