@@ -43,6 +43,8 @@ TEXT_FIELDS = (
 )  # fmt: skip
 MAX_FILE_NAME_CHARS = 255
 CHUNK_BYTES = 65_536
+MAX_JSON_VALUES = 100_000
+"""A list of a million lists takes little of a body, and a hundred times that in memory."""
 HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -176,7 +178,7 @@ def _options(request: Request) -> Options:
 
 def style_fields(given: MultiDict[str, str]) -> StyleFields:
     """What texts say of styles: of a form, or of a query. `styles` may come several times."""
-    texts = {name: given[name] for name in StyleFields.model_fields if name in given}
+    texts = {name: given[name] for name in StyleFields.model_fields if given.getlist(name)}
     names = [name for each in given.getlist("styles") for name in each.split(",")]
     return _checked(StyleFields, texts | ({"styles": names} if names else {}))
 
@@ -194,6 +196,8 @@ def parse_json(body: bytes | bytearray) -> Any:
 
     Raises `InvalidJson`.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:  # those in texts as well
+        raise InvalidJson(f"The JSON has over {MAX_JSON_VALUES} values.")
     try:
         given = json.loads(
             body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_doubles

@@ -248,8 +248,7 @@ class ImageForm(_Form):
     ]
 
 
-class UploadForm(OptionFields, StyleFields):
+class UploadForm(_Form):
     """One picture, as a multipart form."""
 
     file: Annotated[str, Field(description="The picture.", json_schema_extra={"format": "binary"})]
-    model: str | None = None

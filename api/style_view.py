@@ -10,8 +10,11 @@ from captioner.errors import CaptionerError
 from captioner.settings import Settings
 from captioner.stylers import is_configured
 from captioner.styles import MEANINGS, Style, Styler, StyleStatus
-from models import JobImage
+from models import Job, JobImage
 
+STYLED = "The styles that were asked for, in that order; null without."
+STATUS = "'fallback': the plain caption alone. Null until a styler is through."
+WARNING = "Why there is the plain caption alone; otherwise null."
 TITLES = {
     member.code: member.title
     for member in vars(error_tree).values()
@@ -67,20 +70,22 @@ class StyleWarning(BaseModel):
 class StylesView(BaseModel):
     """The styles of one image."""
 
-    styled: Annotated[
-        list[StyledView] | None,
-        Field(description="The styles that were asked for, in that order; null without."),
-    ]
-    style_status: Annotated[
-        StyleStatus | None,
-        Field(description="'fallback': the plain caption alone. Null until a styler is through."),
-    ]
-    style_warning: StyleWarning | None
+    styled: Annotated[list[StyledView] | None, Field(description=STYLED)]
+    style_status: Annotated[StyleStatus | None, Field(description=STATUS)]
+    style_warning: Annotated[StyleWarning | None, Field(description=WARNING)]
 
     @classmethod
     def of_image(cls, image: JobImage) -> Self:
         """The view of a row."""
         return cls.model_validate(fields_of(image))
+
+
+class WishedStyles(BaseModel):
+    """The styles of one image, where the answer has them only if some were asked for."""
+
+    styled: Annotated[list[StyledView] | None, Field(description=STYLED)] = None
+    style_status: Annotated[StyleStatus | None, Field(description=STATUS)] = None
+    style_warning: Annotated[StyleWarning | None, Field(description=WARNING)] = None
 
 
 class IndexedStyles(StylesView):
@@ -96,6 +101,11 @@ def fields_of(image: Any) -> dict[str, object]:
         "style_status": image.style_status,
         "style_warning": warning(image),
     }
+
+
+def fields_wished(image: Any, job: Job) -> dict[str, object]:
+    """The same of an image whose job wants styles; otherwise none."""
+    return {} if job.styling is None else fields_of(image)
 
 
 def styled(stored: str) -> list[StyledView]:

@@ -1,25 +1,25 @@
 """The shapes of the VLM API's answers: captions with tags and flags, and what models there are."""
 
 import json
-from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
+from api.forms import StyleFields
 from api.image_view import ImageFault, fault
-from api.style_view import TITLES
+from api.style_view import TITLES, WishedStyles, fields_wished
 from captioner import catalog
 from captioner.catalog import ModelEntry
 from captioner.options import Options
 from captioner.queries import JobRead
 from captioner.settings import Settings
-from models import JobImage
+from models import Job, JobImage
 
 TAGS = "The caption's words of content."
 FLAGGED = "The answer to the flag question; null where the model gave none."
 
 
-class VlmResult(BaseModel):
+class VlmResult(WishedStyles):
     """One picture of a request."""
 
     filename: str | None
@@ -32,7 +32,7 @@ class VlmResult(BaseModel):
     ] = None
 
     @classmethod
-    def of(cls, image: JobImage) -> Self:
+    def of(cls, image: JobImage, job: Job) -> Self:
         """The view of a row."""
         why = fault(image)
         return cls(
@@ -41,7 +41,7 @@ class VlmResult(BaseModel):
             tags=json.loads(image.tags or "[]"),
             flagged=image.flagged,
             cache=image.cached,
-            **({} if why is None else {"error": why}),
+            **(fields_wished(image, job) if why is None else {"error": why}),
         )
 
     @classmethod
@@ -59,12 +59,12 @@ class VlmResults(BaseModel):
     results: list[VlmResult]
 
     @classmethod
-    def of(cls, images: Sequence[JobImage]) -> Self:
+    def of(cls, read: JobRead) -> Self:
         """The view of a job's images."""
-        return cls(results=[VlmResult.of(image) for image in images])
+        return cls(results=[VlmResult.of(image, read.job) for image in read.images])
 
 
-class VlmCollective(BaseModel):
+class VlmCollective(WishedStyles):
     """One caption of all pictures together."""
 
     collective_caption: str
@@ -81,11 +81,12 @@ class VlmCollective(BaseModel):
             count=Options.from_json(read.job.options).collective or 1,
             tags=json.loads(image.tags or "[]"),
             flagged=image.flagged,
+            **fields_wished(image, read.job),
         )
 
 
-class PicturesForm(BaseModel):
-    """Pictures alone, as a multipart form."""
+class PicturesForm(StyleFields):
+    """Pictures as a multipart form, and the styles of their captions."""
 
     images: Annotated[
         list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],

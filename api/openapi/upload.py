@@ -1,20 +1,16 @@
 """One picture in, its captions in every style out."""
 
-from api.forms import StyleFields, UploadForm
+from api.forms import UploadForm
 from api.openapi.captions import REPLAYED, headers, submit_problems
 from api.openapi.events import stream
 from api.openapi.parts import Json, answer, problems, query, ref
+from api.openapi.styles import wishes
 from api.schemas import Accepted
 from api.style_view import StyledView, StyleOffer
 
 
 def paths() -> Json:
     """The route of Instagram caption generators."""
-    shapes = UploadForm.model_json_schema()["properties"]
-    wishes = [
-        query(name, shapes[name].get("description", ""), _schema(shapes[name]))
-        for name in StyleFields.model_fields
-    ]
     styles = {"type": "array", "items": ref(StyledView)}
     return {
         "/api/styles": {
@@ -33,7 +29,7 @@ def paths() -> Json:
                 "summary": "Send one picture, wait, and get captions in every style",
                 "parameters": [
                     query("timeout", "Seconds to wait.", {"type": "number", "minimum": 0}),
-                    *wishes,
+                    *wishes(),
                     *headers(),
                 ],
                 "requestBody": {
@@ -62,7 +58,3 @@ def paths() -> Json:
 
 def _or_events(found: Json) -> Json:
     return {**found, "content": {**found["content"], **stream()["content"]}}
-
-
-def _schema(shape: Json) -> Json:
-    return {name: value for name, value in shape.items() if name not in ("description", "title")}

@@ -2,6 +2,7 @@
 
 from api.openapi.captions import REPLAYED, headers, submit_problems
 from api.openapi.parts import Json, answer, header, problems, query, ref
+from api.openapi.styles import wishes
 from api.schemas import Accepted
 from api.vlm import Offer, PicturesForm, VlmCollective, VlmResults
 
@@ -54,6 +55,7 @@ def _asked() -> Json:
             query("flag_caption_prompt", "A question of yes or no, or 'false' for none.", text),
             query("timeout", "Seconds to wait.", {"type": "number", "minimum": 0}),
             header("Prefer", "'wait=30' asks to wait 30 seconds.", text),
+            *wishes(),
             *headers(),
         ],
         "requestBody": {

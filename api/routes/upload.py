@@ -7,19 +7,18 @@ from flask import Blueprint, Response, jsonify, request
 
 from api import parameters
 from api.blocking import still_running, submit, wait
-from api.bodies import read_submission, style_fields
+from api.bodies import read_submission
 from api.current import services
 from api.delivery import forget_when_sent
 from api.errors import STATUS, problem
-from api.forms import StyleFields
 from api.image_view import ImageView
 from api.routes.captions import answered
 from api.routes.events import accepted_stream
 from api.schemas import Urls
 from api.streams import MEDIA_TYPE
 from api.style_view import StyleOffer
+from api.wishes import NAMES, wish_of
 from captioner.errors import (
-    InvalidStyle,
     NoImages,
     TooManyImages,
     UnsupportedMediaType,
@@ -35,7 +34,7 @@ blueprint = Blueprint("upload", __name__)
 @blueprint.post("/upload_image/")
 def upload() -> Response:
     """Store a job of one picture, wait for it, and answer with its styles alone."""
-    parameters.allow(request, "timeout", *StyleFields.model_fields)
+    parameters.allow(request, "timeout", *NAMES)
     wait_s = parameters.wait_s(request, services().settings)
     job_id, state = submit(_submission)
     if MEDIA_TYPE in request.accept_mimetypes.values():
@@ -61,15 +60,7 @@ def _submission() -> Submission:
         raise NoImages("Send one picture, in the field 'file'.")
     if len(submission.uploads) > 1:
         raise TooManyImages("Send one picture; /captionImage takes several.", limit=1)
-    both = request.args.copy()
-    both.pop("timeout", None)
-    for name in both:
-        if name in request.form:
-            raise InvalidStyle(f"{name}: it is in the form and in the query.", option=name)
-    for name, texts in request.form.lists():
-        if name in StyleFields.model_fields:
-            both.setlist(name, texts)
-    return replace(submission, styling=style_fields(both).wished(default=[ALL]))
+    return replace(submission, styling=wish_of(request, default=[ALL]))
 
 
 def _styles(found: JobRead) -> Response:

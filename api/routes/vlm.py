@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel
 
 from api import parameters
 from api.blocking import failure, reason, still_running, submit, wait
@@ -11,6 +12,7 @@ from api.current import services
 from api.errors import STATUS
 from api.forms import OptionFields
 from api.vlm import Offer, VlmCollective, VlmResult, VlmResults
+from api.wishes import NAMES, wish_of
 from captioner import catalog
 from captioner.catalog import ModelEntry
 from captioner.errors import (
@@ -24,7 +26,7 @@ from captioner.submission import Submission
 from models import JobState
 
 blueprint = Blueprint("vlm", __name__, url_prefix="/api")
-PARAMETERS = ("model", "caption_prompt", "flag_caption_prompt", "timeout")
+PARAMETERS = ("model", "caption_prompt", "flag_caption_prompt", "timeout", *NAMES)
 
 
 @blueprint.post("/caption-images")
@@ -74,14 +76,15 @@ def _submission(entry: ModelEntry, *, collective: bool) -> Submission:
         raise UnsupportedMediaType(
             f"The content type is {request.mimetype or 'missing'!r}; send multipart/form-data."
         )
-    uploads = form_uploads(request, services().settings.max_image_bytes, texts=())
+    uploads = form_uploads(request, services().settings.max_image_bytes, texts=NAMES)
     asked = OptionFields(
         prompt=request.args.get("caption_prompt"),
         flag=request.args.get("flag_caption_prompt") or (True if entry.limits.chats else None),
         tags=True,
         collective=collective,
     )
-    return with_headers(Submission(uploads, entry.name, asked.options), request)
+    wish = wish_of(request)
+    return with_headers(Submission(uploads, entry.name, asked.options, styling=wish), request)
 
 
 def _results(read: JobRead) -> Response:
@@ -90,18 +93,18 @@ def _results(read: JobRead) -> Response:
         ended_early = JobState(read.job.state) in (JobState.CANCELED, JobState.EXPIRED)
         if ended_early or STATUS.get(reason(read).code, 500) >= 500:
             return failure(read)
-    return _shown(VlmResults.of(read.images))
+    return _shown(VlmResults.of(read))
 
 
 def _collective(read: JobRead) -> Response:
     if read.job.succeeded_count == 0:
         return failure(read)
-    return jsonify(VlmCollective.of(read).model_dump(mode="json"))
+    return _shown(VlmCollective.of(read))
 
 
-def _shown(results: VlmResults) -> Response:
-    # A picture has an error only where it failed: without one it is as the seed has it.
-    return jsonify(results.model_dump(mode="json", exclude_unset=True))
+def _shown(view: BaseModel) -> Response:
+    # A picture has an error only where it failed, and styles only where some were asked for.
+    return jsonify(view.model_dump(mode="json", exclude_unset=True))
 
 
 def _unsupported(entry: ModelEntry) -> CollectiveUnsupported:

@@ -9,8 +9,10 @@ import httpx
 import pytest
 from PIL import Image
 
+from api.forms import StyleFields
 from tests import processes
 from tests.contract.vlm import EACH, FIELDS, MODELS, NO, TOGETHER, YES, check, results, told
+from tests.contract.vlm import gemini as gemini
 from tests.contract.vlm import http as http
 from tests.contract.vlm import stack as stack
 from tests.integration.calls import files, problem
@@ -181,4 +183,5 @@ class TestTheRest:
             operation = described[route]["post"]
             assert statuses in operation["responses"]
             asked = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
-            assert asked == {"model", "caption_prompt", "flag_caption_prompt", "timeout"}
+            usual = {"model", "caption_prompt", "flag_caption_prompt", "timeout"}
+            assert asked == usual | set(StyleFields.model_fields)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.contract.vlm import gemini as gemini
 from tests.contract.vlm import http as http
 from tests.contract.vlm import stack as stack
 from tests.pictures import encoded
@@ -52,8 +53,8 @@ def form(value: object) -> object:
 
 
 def test_the_guide_has_commands() -> None:
-    assert len(COMMANDS) == 4
-    assert len(SHOWN) == 3
+    assert len(COMMANDS) == 5
+    assert len(SHOWN) == 4
 
 
 @pytest.mark.parametrize("command", COMMANDS)

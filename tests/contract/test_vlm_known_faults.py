@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.contract.vlm import EACH, FIELDS, NO, TOGETHER, YES, results, told
+from tests.contract.vlm import gemini as gemini
 from tests.contract.vlm import http as http
 from tests.contract.vlm import stack as stack
 from tests.integration.calls import problem

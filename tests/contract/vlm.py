@@ -9,7 +9,9 @@ import pytest
 
 from api.openapi import document
 from tests import processes, stacks, talker
+from tests.gemini_server import GeminiServer, serving
 from tests.integration.calls import files, ready_models
+from tests.integration.styling import environment as with_styles
 from tests.stacks import Stack
 
 MODELS = ("blip", "intern_vlm", "scenes")
@@ -38,10 +40,18 @@ def stack(
 
 
 @pytest.fixture(scope="module")
-def http(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def gemini() -> Iterator[GeminiServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def http(
+    stack: Stack, gemini: GeminiServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """A service whose blip and intern_vlm say what they are told; its scenes looks at pictures."""
     folder: Path = tmp_path_factory.mktemp("service")
-    environment = {**stack.environment, **ENVIRONMENT}
+    environment = {**with_styles(stack, gemini), **ENVIRONMENT}
     upgraded = [processes.CAPTIONER, "db", "upgrade"]
     with processes.running(upgraded, environment, log=folder / "db.log") as upgrade:
         assert upgrade.wait(timeout=60) == 0

@@ -158,7 +158,7 @@ class Breaker:
 def _is_of_all(error: CaptionerError) -> bool:
     """Whether whoever asks next would be told the same."""
     ours = isinstance(error, StylerRefused) and error.extra.get("ours", False)
-    return ours or error.extra.get("retry_after_s", 0) > 0
+    return bool(ours or error.extra.get("retry_after_s", 0) > 0)
 
 
 def _is_of_one(error: CaptionerError) -> bool:
