@@ -19,6 +19,9 @@ from tests.pictures import plain
 from tests.stacks import Stack
 
 UNKNOWN = "0199aaaa-0000-7000-8000-000000000000"
+ADMINISTRATORS = [
+    ("POST", "/api/admin/reset-cache"), ("GET", "/workers"), ("GET", "/api/stats"),
+]  # fmt: skip
 GUARDED = [
     (method.upper(), re.sub(r"\{\w+\}", UNKNOWN, path))
     for path, item in document()["paths"].items()
@@ -93,7 +96,7 @@ def test_row_1_a_body_is_not_read_before_the_key(api: Guarded) -> None:
 
 def test_row_2_a_users_key_opens_no_administrators_route(api: Guarded) -> None:
     with api.client(api.key("walter")) as client:
-        for method, path in (("POST", "/api/admin/reset-cache"), ("GET", "/workers")):
+        for method, path in ADMINISTRATORS:
             answer = client.request(method, path)
             assert problem(answer, 403, "forbidden")["scope"] == "admin"
 

@@ -29,7 +29,7 @@ END_S = 75
 class Home:
     """One running `captioner up` and what it printed."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **extra: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.output = folder.parent / f"output-{self.port}.txt"
@@ -38,7 +38,7 @@ class Home:
             self.process = subprocess.Popen(
                 [*command, "--model=scenes", "--models=scenes", *options],
                 cwd=ROOT,
-                env=environment({}),
+                env=environment(extra),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the test's own Ctrl-C is not for it
@@ -106,8 +106,8 @@ class Home:
 
 
 @contextmanager
-def home(folder: Path, *options: str) -> Iterator[Home]:
-    running = Home(folder, *options)
+def home(folder: Path, *options: str, **extra: str) -> Iterator[Home]:
+    running = Home(folder, *options, **extra)
     try:
         yield running
     finally:

@@ -46,3 +46,12 @@ class Guarded:
 def guarded(stack: Stack, folder: Path, **changes: str) -> Iterator[Guarded]:
     with opened(stack, folder, **{"auth": "required", **changes}) as door:
         yield Guarded(door, str(door.http.base_url))
+
+
+def told(answer: httpx.Response, job_id: str) -> tuple[dict, dict]:
+    """All that a problem says, but for what differs with every request."""
+    body = answer.json()
+    del body["request_id"]
+    body["detail"] = body["detail"].replace(job_id, "ID")
+    names = ("content-length", "date", "x-request-id")
+    return body, {k: v for k, v in answer.headers.items() if k not in names}

@@ -11,7 +11,7 @@ import redis
 
 from captioner.access.keyring import KNOWN_S
 from models import ApiKey
-from tests.integration.access import Guarded, guarded
+from tests.integration.access import Guarded, guarded, told
 from tests.integration.calls import files, problem
 from tests.integration.door import opened
 from tests.pictures import plain
@@ -127,10 +127,13 @@ def test_the_last_use_of_a_key_is_noted(api: Guarded) -> None:
         ("read", "GET", "/captionImage", 200),
         ("read", "GET", "/metrics", 200),
         ("read", "GET", "/workers", 403),
+        ("read", "GET", "/api/stats", 403),
+        ("submit", "GET", "/api/stats", 403),
         ("submit", "GET", "/captionImage", 403),
         ("submit", "DELETE", f"/captionImage/{UNKNOWN}", 404),
         ("submit", "POST", "/api/admin/reset-cache", 403),
         ("admin", "GET", "/workers", 200),
+        ("admin", "GET", "/api/stats", 200),
         ("admin", "GET", "/captionImage", 200),
     ],
 )
@@ -173,15 +176,6 @@ def test_the_job_of_another_is_as_if_it_were_not_there(alice, bob, method, rest)
         problem(answer, 404, "job_not_found")
     assert told(answers[0], hers) == told(answers[1], nobodys)
     assert alice.get(f"/captionImage/{hers}").json()["status"] == "queued"
-
-
-def told(answer: httpx.Response, job_id: str) -> tuple[dict, dict]:
-    """All that it says, but for what differs with every request."""
-    body = answer.json()
-    del body["request_id"]
-    body["detail"] = body["detail"].replace(job_id, "ID")
-    names = ("content-length", "date", "x-request-id")
-    return body, {k: v for k, v in answer.headers.items() if k not in names}
 
 
 @pytest.mark.parametrize(("method", "rest"), CALLS)
