@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from captioner import errors, pixels
+from captioner import errors, header, pixels
 
 if TYPE_CHECKING:  # a decode child must not load pydantic
     from captioner.settings import Settings
@@ -172,7 +172,9 @@ def opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
         raise errors.ImageTooManyBytes(f"{detail} Compress it or make it smaller.")
     names = [_pillow_name(name) for name in limits.formats]
     try:
-        with Image.open(BytesIO(data), formats=names) as image:
+        file = header.Header(data)
+        with Image.open(file, formats=names) as image:
+            file.done()
             _check_size(image.size, limits)
             yield image
     except errors.ImageError:
@@ -193,6 +195,8 @@ def _pillow_name(name: str) -> str:
     if name == "AVIF" and not features.check("avif"):
         raise ValueError("image_formats=AVIF needs a Pillow that was built with AVIF")
     import_module(f"PIL.{_PLUGINS[name]}ImagePlugin")
+    if name == "PNG":
+        header.pass_over_texts()
     return name
 
 

@@ -17,6 +17,8 @@ class Answer:
     closed: bool
     sent: int = 0
     """Bytes that the server's side took."""
+    answered_s: float = 0.0
+    """From the beginning of the request to that of the answer."""
 
     @property
     def statuses(self) -> list[int]:
@@ -40,7 +42,7 @@ def connect(base: str) -> socket.socket:
 
 def send(base: str, data: bytes, *, more: bytes = b"", times: int = 0) -> Answer:
     """Send the bytes, then `more` again and again until the server has enough; read all of it."""
-    sent = 0
+    sent, begun = 0, time.monotonic()
     with connect(base) as sock:
         with suppress(ConnectionError, TimeoutError):
             sock.sendall(data)
@@ -50,8 +52,10 @@ def send(base: str, data: bytes, *, more: bytes = b"", times: int = 0) -> Answer
                     break
                 sock.sendall(more)
                 sent += len(more)
+        select.select([sock], [], [], 20)
+        answered_s = time.monotonic() - begun
         got, closed = read(sock)
-    return Answer(got, closed, sent)
+    return Answer(got, closed, sent, answered_s)
 
 
 def _has_answered(sock: socket.socket) -> bool:

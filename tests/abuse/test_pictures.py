@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from captioner import images
+from tests.abuse.watch import peak_mib
 from tests.pictures import encoded
 from tests.unit.decoding import LIMITS, SIZE, children, pool, result
 
@@ -40,15 +41,6 @@ def pillow_s(data: bytes) -> float:
     before_s = time.process_time()
     Image.open(BytesIO(data)).convert("RGB").resize(SIZE, Image.Resampling.BICUBIC)
     return time.process_time() - before_s
-
-
-def peak_mib(pid: int) -> float:
-    (line,) = (
-        line
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-        if line.startswith("VmHWM:")
-    )
-    return int(line.split()[1]) / 1024
 
 
 def used_s(pid: int) -> float:

@@ -76,8 +76,7 @@ def test_a_text_bomb_does_no_harm():
     rows = (b"\0" + bytes(24)) * 8
     data = png(8, 8, 8, 2, rows, *[(b"zTXt", b"k\0\0" + bomb)] * 20)
     started = time.process_time()
-    with pytest.raises(errors.ImageError):
-        images.inspect(data, LIMITS)
+    assert images.inspect(data, LIMITS).width == 8
     assert time.process_time() - started < 1
 
 
