@@ -35,15 +35,6 @@ DRAINED_BYTES = 64 * 1024
 """Of a body that is left unread, gunicorn reads so much to keep the connection."""
 NOT_OURS = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EPROTO)
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PROBLEM = (
-    b'{"type":"urn:captioner:problem:request_timeout","title":"Request Timeout","status":408,'
-    b'"detail":"The request came too slowly.","code":"request_timeout"}\n'
-)
-TIMED_OUT = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
-    b"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(PROBLEM), PROBLEM)
-)
 
 
 class Connection(TConn):  # type: ignore[misc] # gunicorn has no types
@@ -152,7 +143,7 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: object, exc: Exception) -> None:
         """Called by gunicorn when a request cannot be read, or the application raised."""
-        told = parse_errors.answer(exc)
+        told = parse_errors.unreadable(exc, self.app.settings)
         if told is None:
             super().handle_error(req, client, addr, exc)
             return
@@ -186,7 +177,7 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
             return
         if arrival.data:
             with suppress(OSError):
-                util.write_nonblock(conn.sock, TIMED_OUT)
+                util.write_nonblock(conn.sock, parse_errors.too_slow(self.app.settings))
         self._drop(conn)
 
     def _drop(self, conn: Connection) -> None:

@@ -12,7 +12,6 @@ FIXED = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
 }
-"""Unless the route has set its own."""
 EXPOSED = (
     "Idempotency-Replayed, Link, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
     "Retry-After, X-Request-ID"
@@ -25,16 +24,20 @@ METHODS = "GET, POST, DELETE"
 PREFLIGHT_S = "600"
 
 
+def fixed(settings: Settings) -> dict[str, str]:
+    """Those that are the same with every answer, unless a route has set its own."""
+    told = f"max-age={settings.hsts_s}"
+    return FIXED | ({"Strict-Transport-Security": told} if settings.hsts_s else {})
+
+
 def register(app: Flask, settings: Settings) -> None:
     """Add them to every answer of the application."""
-    fixed, origins = dict(FIXED), frozenset(settings.cors_origins)
-    if settings.hsts_s:
-        fixed["Strict-Transport-Security"] = f"max-age={settings.hsts_s}"
+    same, origins = fixed(settings), frozenset(settings.cors_origins)
 
     @app.after_request
     def added(response: Response) -> Response:
         there = {name.lower() for name, _ in response.headers}
-        for name, value in fixed.items():
+        for name, value in same.items():
             if name.lower() not in there:
                 response.headers.add(name, value)
         response.headers.add("X-Request-ID", g.get("request_id", ""))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from api.headers import fixed
+from captioner.settings import Settings
 from tests.abuse.raw import Answer, send
 from tests.integration.access import Guarded, guarded
 from tests.stacks import Stack
@@ -13,10 +15,11 @@ from tests.stacks import Stack
 @pytest.fixture(scope="module")
 def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder: Path = tmp_path_factory.mktemp("http")
-    with guarded(stack, folder, api_processes="1") as started:
+    with guarded(stack, folder, api_processes="1", hsts_s="600") as started:
         yield started
 
 
+TLS = Settings(hsts_s=600)
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 HIDDEN = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 SMUGGLED = {
@@ -39,6 +42,7 @@ def refused(answer: Answer, *allowed: int) -> None:
     assert answer.problem["status"] == answer.statuses[0]
     assert answer.problem["code"]
     assert "nosniff" in answer.head
+    assert "Strict-Transport-Security" in answer.head
     assert "Traceback" not in answer.data.decode("latin-1")
 
 
@@ -57,6 +61,20 @@ def test_headers_of_100_kb_are_refused(api) -> None:
 
 def test_an_address_of_100_kb_is_refused(api) -> None:
     refused(send(api.url, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), 414)
+
+
+@pytest.mark.parametrize("begun", [b"", b"Content-Length: 100000\r\n\r\nabc"], ids=["head", "body"])
+def test_a_request_that_does_not_come_is_told_so_with_its_name_in_the_log(api, begun) -> None:
+    answer = send(api.url, b"POST /captionImage HTTP/1.1\r\nHost: a\r\n" + begun)
+
+    refused(answer, 408)
+    assert answer.problem["code"] == "request_timeout"
+    request_id = answer.problem["request_id"]
+    said = {line.lower() for line in answer.head.split("\r\n")}
+    assert f"x-request-id: {request_id}" in said
+    assert {f"{name}: {value}".lower() for name, value in fixed(TLS).items()} <= said
+    assert "strict-transport-security: max-age=600" in said
+    assert f'"request_id": "{request_id}"' in api.door.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("method", [b"FOO", b"PROPFIND", b"TRACE", b"PATCH"])

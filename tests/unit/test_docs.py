@@ -9,16 +9,20 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.app import create_app
 from api.errors import HTTP_CODES, STATUS
 from api.forms import StyleFields
+from api.guard import MARK, OPEN
 from api.openapi import document
 from captioner import errors, metrics, schema
 from captioner.catalog import BUILT_IN
 from captioner.database import Database
+from captioner.services import Services
 from captioner.settings import Settings
 from captioner.styles import ALIASES, MEANINGS, Style
 from captioner.traffic import Traffic
 from cli.main import COMMANDS, main
+from models import Scope
 from scripts import docs_settings
 from worker.engines.house import EngineHouse
 from worker.meters import Meters
@@ -95,6 +99,25 @@ def test_every_route_is_documented_and_no_other() -> None:
     assert {route for route in written if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION} == {
         route for route in described if route.split()[1] not in ROUTES_OF_THE_DESCRIPTION
     }
+
+
+@pytest.mark.parametrize("page", ["reference/routes.md", "guides/access.md"])
+def test_which_routes_are_open_and_which_are_for_administrators_is_written(
+    page: str, tmp_path: Path
+) -> None:
+    application = create_app(Services(Settings(data_dir=tmp_path)))
+    marked: dict[object, set[str]] = {}
+    for rule in application.url_map.iter_rules():
+        mark = getattr(application.view_functions[rule.endpoint], MARK, None)
+        path = re.sub(r"<[\w:]+>", "{}", rule.rule)
+        marked.setdefault(mark, set()).add("/docs" if path.startswith("/docs") else path)
+
+    written = re.sub(r"\{\w+\}", "{}", text_of(page).replace("\n", " "))
+    (open_ones,) = re.findall(
+        r"((?:`/[^`]*`(?:, | and ))+`/[^`]*`) (?:needs one|are open)", written
+    )
+    assert set(re.findall(r"`([^`]*)`", open_ones)) == marked[OPEN]
+    assert [path for path in marked[Scope.ADMIN] if f"{path}`" not in written] == []
 
 
 def test_every_metric_is_documented_with_its_labels_and_no_other(tmp_path: Path) -> None:
