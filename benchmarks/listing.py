@@ -1,13 +1,14 @@
 """`python -m benchmarks listing`: lists and statistics over a million jobs, through a real API.
 
 Each job has one image, and each is an image of the pipeline. The rows are written by the database
-itself. Then one caller asks, one request after another; cursors are drawn over the whole list.
-Below stands how Postgres goes about each statement.
+itself. Then one caller asks, one request after another; cursors are drawn over the whole list. It
+shows a key: an administrator's, or that of the owner of half the jobs, of which none failed. Below
+stands how Postgres goes about each statement.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
@@ -18,8 +19,9 @@ from sqlalchemy.orm import Session
 
 from benchmarks.report import heading, keep
 from captioner import census, gallery, queries, results, schema
+from captioner.access import book
 from captioner.database import Database
-from models import JobState
+from models import JobState, Scope
 from tests import many, processes, stacks
 from tests.integration.conftest import settings_of
 
@@ -36,6 +38,13 @@ ROUTES = {
     "/captionImage, succeeded or failed": "/captionImage?status=succeeded&status=failed",
     "/api/images": "/api/images?",
 }
+ROUTES_OF_AN_OWNER = {
+    "/captionImage": "/captionImage?",
+    "/captionImage, succeeded": "/captionImage?status=succeeded",
+    "/captionImage, failed (none)": "/captionImage?status=failed",
+    "/captionImage, succeeded or failed": "/captionImage?status=succeeded&status=failed",
+    "/api/images": "/api/images?",
+}
 LOOKS: dict[str, Callable[[Session], object]] = {
     "/captionImage": lambda s: queries.page(s, limit=LIMIT),
     "/captionImage, from the middle": lambda s: queries.page(
@@ -48,6 +57,19 @@ LOOKS: dict[str, Callable[[Session], object]] = {
         s,
         before=many.id_of(JOBS // 2),
         states=[JobState.SUCCEEDED, JobState.FAILED],
+        limit=LIMIT,
+    ),
+    "/captionImage of an owner, from the middle": lambda s: queries.page(
+        s, before=many.id_of(JOBS // 2), owner=many.HALF, limit=LIMIT
+    ),
+    "/captionImage of an owner, failed (none)": lambda s: queries.page(
+        s, states=[JobState.FAILED], owner=many.HALF, limit=LIMIT
+    ),
+    "/captionImage of an owner, succeeded or failed, from the middle": lambda s: queries.page(
+        s,
+        before=many.id_of(JOBS // 2),
+        states=[JobState.SUCCEEDED, JobState.FAILED],
+        owner=many.HALF,
         limit=LIMIT,
     ),
     "/api/images, from the middle": lambda s: gallery.page(
@@ -66,7 +88,8 @@ def filled(stack: str) -> Iterator[tuple[str, Database, float]]:
         begun = time.perf_counter()
         many.fill(started.database_url, JOBS)
         seconds = time.perf_counter() - begun
-        with processes.service(started.environment, Path(name), workers=0, ready=False) as base:
+        environment = {**started.environment, "CAPTIONER_AUTH": "required"}
+        with processes.service(environment, Path(name), workers=0, ready=False) as base:
             yield base, database, seconds
         database.close()
 
@@ -90,21 +113,38 @@ def line(name: str, found: list[float]) -> str:
 
 
 def lines_of(stack: str) -> list[str]:
-    rng = random.Random(7)
-    lines = []
-    with filled(stack) as (base, database, seconds), httpx.Client(base_url=base) as http:
-        lines += [f"{stack}: {JOBS} jobs, written in {seconds:.0f} s", ""]
+    with filled(stack) as (base, database, seconds):
+        lines = [f"{stack}: {JOBS} jobs, written in {seconds:.0f} s", ""]
         lines += [f"  {'milliseconds of a request':60} {'p50':>7} {'p95':>7} {'max':>7}"]
-        for name, route in ROUTES.items():
-            lines.append(line(f"{name}, newest", asked(http, [route] * REQUESTS)))
-            deep = [f"{route}&cursor={many.id_of(rng.randint(1, JOBS))}" for _ in range(REQUESTS)]
-            lines.append(line(f"{name}, from anywhere", asked(http, deep)))
-        lines.append(line("/api/stats", asked(http, ["/api/stats"] * REQUESTS)))
+        with caller(base, database, "root", Scope.ADMIN) as http:
+            lines += lines_to(http, ROUTES)
+            lines.append(line("/api/stats", asked(http, ["/api/stats"] * REQUESTS)))
+        with caller(base, database, many.HALF, Scope.READ) as http:
+            lines += ["", f"  of the owner of {JOBS // 2}", *lines_to(http, ROUTES_OF_AN_OWNER)]
         if stack.startswith("postgres"):
             lines += ["", "EXPLAIN (ANALYZE, BUFFERS) of each statement"]
             for name, look in LOOKS.items():
                 lines += ["", f"  {name}", *plans_of(database, look)]
     return [*lines, ""]
+
+
+@contextmanager
+def caller(base: str, database: Database, owner: str, scope: Scope) -> Iterator[httpx.Client]:
+    """A client that shows a new key of this owner."""
+    with database.write() as session:
+        _, key = book.create(session, owner=owner, scopes={scope})
+    with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}) as http:
+        yield http
+
+
+def lines_to(http: httpx.Client, routes: Mapping[str, str]) -> list[str]:
+    """Each of these lists, from its beginning and from anywhere in it."""
+    rng, lines = random.Random(7), []
+    for name, route in routes.items():
+        lines.append(line(f"{name}, newest", asked(http, [route] * REQUESTS)))
+        deep = [f"{route}&cursor={many.id_of(rng.randint(1, JOBS))}" for _ in range(REQUESTS)]
+        lines.append(line(f"{name}, from anywhere", asked(http, deep)))
+    return lines
 
 
 def plans_of(database: Database, look: Callable[[Session], object]) -> list[str]:

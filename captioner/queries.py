@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Select, bindparam, select, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Float, Select, Subquery, bindparam, select, union_all
+from sqlalchemy.orm import Session
 
 from captioner.clock import now_plus
 from captioner.errors import JobDeleted, JobNotFound
@@ -108,9 +108,11 @@ def page(
         wanted.append(Job.id.in_(ids))
     if before is not None:
         wanted.append(Job.id < before)
-    newest = select(Job).where(*wanted).order_by(Job.id.desc()).limit(limit)
-    each = [newest.where(Job.state == state.value) for state in dict.fromkeys(states)] or [newest]
-    jobs = session.scalars(each[0] if len(each) == 1 else _newest_of(each).limit(limit)).all()
+    newest = select(Job.id).where(*wanted).order_by(Job.id.desc()).limit(limit)
+    page = _newest_in(newest, states, limit=limit)
+    jobs = session.scalars(
+        select(Job).join(page, Job.id == page.c.id).order_by(page.c.id.desc())
+    ).all()
     listed = {found.id: JobListed(found, []) for found in jobs}
     rows = session.execute(
         select(JobImage.job_id, JobImage.caption)
@@ -122,14 +124,18 @@ def page(
     return list(listed.values())
 
 
-def _newest_of(each: Iterable[Select[Job]]) -> Select[Job]:
-    """The newest jobs of those that each of these finds, from one end of an index.
+def _newest_in(newest: Select[UUID], states: Iterable[JobState], *, limit: int) -> Subquery:
+    """The ids of the newest jobs that are in one of these states, from the ends of indices.
 
-    Asked for several states at once, a database may read all the jobs that are in them.
+    Of ids alone an index has all that is asked. Asked for whole rows, a database may rather walk
+    back through all jobs, of whoever they are; asked for several states at once, it may read all
+    the jobs that are in them.
     """
-    found = union_all(*(select(newest.subquery()) for newest in each)).subquery()
-    of = aliased(Job, found)
-    return select(of).order_by(of.id.desc())
+    each = [newest.where(Job.state == state.value) for state in dict.fromkeys(states)] or [newest]
+    if len(each) == 1:
+        return each[0].subquery()
+    found = union_all(*(select(one.subquery()) for one in each)).subquery()
+    return select(found).order_by(found.c.id.desc()).limit(limit).subquery()
 
 
 class Serving(Protocol):

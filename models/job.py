@@ -47,6 +47,14 @@ class Job(Base):
             postgresql_where=text("owner IS NOT NULL"),
             sqlite_where=text("owner IS NOT NULL"),
         ),
+        Index(
+            "ix_jobs_owner_state_id",
+            "owner",
+            "state",
+            "id",
+            postgresql_where=text("owner IS NOT NULL"),
+            sqlite_where=text("owner IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

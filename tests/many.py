@@ -13,6 +13,8 @@ from models import ResultTally
 BEGAN_MS = 1_760_000_000_000
 """The time of the first job. Each is a second after the one before."""
 TAIL = "70008000000000000000"
+HALF = "half"
+"""The owner of every other ten jobs in twenty, none of which failed; ten others have the rest."""
 STATES = (
     "CASE WHEN i > :jobs - 150 THEN 'queued' WHEN i > :jobs - 200 THEN 'running'"
     " WHEN i % 100 = 0 THEN 'failed' WHEN i % 250 = 1 THEN 'canceled' ELSE 'succeeded' END"
@@ -34,7 +36,7 @@ INSERT INTO jobs (id, state, model, image_count, succeeded_count, failed_count, 
 SELECT {id}, s, 'scenes', 1, CASE s WHEN 'succeeded' THEN 1 ELSE 0 END,
        CASE s WHEN 'failed' THEN 1 ELSE 0 END, CASE s WHEN 'canceled' THEN 1 ELSE 0 END,
        {at}, {at}, CASE WHEN s IN ('queued', 'running') THEN NULL ELSE {at} END,
-       'owner-' || (i % 20), 1, true, 2, 1
+       CASE WHEN i % 20 >= 10 THEN 'half' ELSE 'owner-' || (i % 20) END, 1, true, 2, 1
 FROM (SELECT i, {states} AS s {series}) AS drawn
 """
 IMAGES = """

@@ -20,6 +20,11 @@ FAILED = [JobState.FAILED]
 UNFINISHED = [JobState.QUEUED, JobState.RUNNING]
 ENDED = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
 BY_STATE = ("succeeded", "failed", "unfinished", "ended")
+OF_AN_OWNER = ("an owner's", "half of all")
+OF_AN_OWNER_BY_STATE = (
+    "an owner's succeeded", "an owner's failed", "an owner's unfinished", "half of all, succeeded",
+    "half of all, failed, of which there are none", "half of all, ended", "nobody's",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,12 @@ def full(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dat
         database = Database(url, answer_s=60)
         yield database
         database.close()
+
+
+def of_an_owner(owner: str, *states: JobState) -> Callable:
+    return lambda s, before: queries.page(
+        s, before=before, limit=LIMIT, owner=owner, states=list(states)
+    )
 
 
 LOOKS: dict[str, Callable] = {
@@ -51,6 +62,15 @@ LOOKS: dict[str, Callable] = {
     "an owner's images": lambda s, before: gallery.page(
         s, before=before, limit=LIMIT, owner="owner-7"
     ),
+    "an owner's": of_an_owner("owner-7"),
+    "an owner's succeeded": of_an_owner("owner-7", JobState.SUCCEEDED),
+    "an owner's failed": of_an_owner("owner-7", JobState.FAILED),
+    "an owner's unfinished": of_an_owner("owner-7", *UNFINISHED),
+    "half of all": of_an_owner(many.HALF),
+    "half of all, succeeded": of_an_owner(many.HALF, JobState.SUCCEEDED),
+    "half of all, failed, of which there are none": of_an_owner(many.HALF, JobState.FAILED),
+    "half of all, ended": of_an_owner(many.HALF, *ENDED),
+    "nobody's": of_an_owner("nobody", JobState.FAILED),
     "results": lambda s, before: results.total(s),
 }
 
@@ -76,6 +96,8 @@ def test_a_look_takes_an_index(full: Database, name: str, before) -> None:
         assert not re.search(r"SCAN (jobs|job_images|image_details)(?! USING)", found)
         assert "ix_jobs_state_deadline_at" not in found, "it would be sorted"
         assert ("ix_jobs_state_id" in found) == (name in BY_STATE)
+        assert ("ix_jobs_owner_id" in found) == (name in OF_AN_OWNER)
+        assert ("ix_jobs_owner_state_id" in found) == (name in OF_AN_OWNER_BY_STATE)
 
 
 def test_the_pages_are_those_of_the_rows(full: Database) -> None:
@@ -85,6 +107,15 @@ def test_the_pages_are_those_of_the_rows(full: Database) -> None:
             session, limit=LIMIT, states=[JobState.FAILED, JobState.CANCELED], before=DEEP
         )
         images = gallery.page(session, before=many.id_of(50), limit=LIMIT, owner="owner-7")
+        hers = queries.page(session, owner="owner-7", before=many.id_of(50), limit=LIMIT)
+        ended = queries.page(session, owner="owner-0", states=ENDED, before=DEEP, limit=LIMIT)
+        none = queries.page(session, owner=many.HALF, states=FAILED, limit=LIMIT)
+    assert [listed.job.id for listed in hers] == [many.id_of(n) for n in (47, 27, 7)]
+    assert {listed.job.state for listed in ended} == {"succeeded", "failed"}
+    assert [listed.job.id for listed in ended] == sorted(
+        (listed.job.id for listed in ended), reverse=True
+    )
+    assert none == []
     assert [listed.job.id for listed in first] == [many.id_of(JOBS - n) for n in range(100)]
     assert len(failed) == 100
     assert {listed.job.state for listed in failed} == {"failed", "canceled"}

@@ -86,7 +86,7 @@ def test_migrations_go_up_down_to_nothing_and_up_again(empty: Settings) -> None:
     assert tables(empty) == {"alembic_version"}
     assert schema.current(empty) is None
     schema.upgrade(empty)
-    assert schema.current(empty) == "0009"
+    assert schema.current(empty) == "0010"
     database = Database(empty.database)
     try:
         assert differences(database) == []
