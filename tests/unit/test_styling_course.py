@@ -1,26 +1,19 @@
 """One image's way to its styles, by Google's own client, against a server with Gemini's wire
-format: every way in which it can go wrong.
+format: every way in which it can go wrong. What it does with its time: `test_styling_time`.
 """
 
 import asyncio
 import json
 import logging
-import time
-from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
-from captioner.errors import CaptionerError
-from captioner.settings import Settings
 from captioner.styles import Style, Styling
-from captioner.work import Claim
 from tests.gemini_server import (
     BUSY,
     DOWN,
     ENDLESS,
     GARBAGE,
-    HANGS,
     KEY,
     NO_CANDIDATES,
     NO_JSON,
@@ -31,16 +24,14 @@ from tests.gemini_server import (
     WRONG_KEY,
     GeminiServer,
     Trouble,
-    captions_for,
-    retry_info,
-    serving,
 )
+from tests.unit.styling import WISH, Asking, claim, whole
+from tests.unit.styling import gemini as gemini
 from worker.styling.breaker import Breaker
 from worker.styling.brief import FORM, RULES
 from worker.styling.course import Course
 from worker.styling.gemini import GeminiStyler
 
-WISH = Styling(styles=(Style.WITTY, Style.POETIC), count=2, tone="dry")
 ECHO = Trouble(
     text=json.dumps(
         {"styles": [{"style": style, "captions": [RULES[:300], FORM]} for style in WISH.styles]}
@@ -48,63 +39,8 @@ ECHO = Trouble(
 )
 
 
-@pytest.fixture
-def gemini() -> Iterator[GeminiServer]:
-    with serving() as server:
-        yield server
-
-
-class Asking:
-    """A styler and its breaker over several images, in one loop."""
-
-    def __init__(self, gemini: GeminiServer, *, timeout_s: float = 5, **settings: object) -> None:
-        self.settings = Settings(gemini_api_key=KEY, gemini_url=gemini.url, **settings)
-        self.timeout_s = timeout_s
-        self.breaker = Breaker()
-        self.told: list[tuple] = []
-
-    def each(self, *claims: Claim, **more: object) -> list:
-        """What becomes of these, one after another: captions, or the code of an error."""
-        return asyncio.run(self._each(claims, together=False, **more))
-
-    def together(self, *claims: Claim) -> list:
-        return asyncio.run(self._each(claims, together=True))
-
-    async def _each(self, claims, *, together: bool, **more) -> list:
-        styler = GeminiStyler(self.settings)
-        course = Course(styler, self.breaker, timeout_s=self.timeout_s)
-        try:
-            if together:
-                return list(await asyncio.gather(*(self._one(course, c, **more) for c in claims)))
-            return [await self._one(course, claim, **more) for claim in claims]
-        finally:
-            await styler.close()
-
-    async def _one(self, course: Course, claim: Claim, **more):
-        try:
-            return await course.run(claim, tell=self.told.append, **more)
-        except CaptionerError as error:
-            return error.code
-
-
-def claim(caption: str = "a red circle", styling: Styling = WISH) -> Claim:
-    return Claim(uuid4(), 0, 2, None, "scenes", styling=styling, caption=caption)
-
-
-def whole(caption: str = "a red circle", styling: Styling = WISH):
-    wishes = {
-        "description": caption,
-        "styles": [{"style": style} for style in styling.styles],
-        "captions_per_style": styling.count,
-        "emoji": "yes",
-        "hashtags": "yes",
-    }
-    entries = captions_for(wishes)["styles"]
-    return tuple((Style(each["style"]), tuple(each["captions"])) for each in entries)
-
-
 def test_an_answer_is_read_and_told_as_it_comes(gemini: GeminiServer) -> None:
-    gemini.pause_s = 0.05
+    gemini.pause_s = 0.15
     asking = Asking(gemini)
     assert asking.each(claim()) == [whole()]
     assert asking.told
@@ -181,45 +117,6 @@ def test_the_second_question_says_what_was_wrong_with_the_answer(gemini: GeminiS
         assert Asking(gemini).each(claim()) == [whole()]
         assert words in gemini.asked[-1].words
         assert words not in gemini.asked[-2].words
-
-
-def test_a_styler_that_hangs_costs_its_time_and_no_more(gemini: GeminiServer) -> None:
-    gemini.always = HANGS
-    began = time.monotonic()
-    assert Asking(gemini, timeout_s=1).each(claim()) == ["styler_unavailable"]
-    assert time.monotonic() - began < 4
-    assert len(gemini.asked) == 1
-
-
-def test_a_drip_without_an_end_is_cut_by_the_clock(gemini: GeminiServer) -> None:
-    gemini.pause_s = 0.3  # each piece comes in time, and all of them do not
-    assert Asking(gemini, timeout_s=1.5).each(claim()) == ["styler_unavailable"]
-
-
-def test_a_wait_that_is_told_is_kept(gemini: GeminiServer) -> None:
-    gemini.troubles = [Trouble(status=429, details=(retry_info("1.5s"),))]
-    assert Asking(gemini).each(claim()) == [whole()]
-    first, second = gemini.asked
-    assert second.at - first.at >= 1.5
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        Trouble(status=429, details=(retry_info("34.07s"),)),
-        Trouble(status=503, headers={"Retry-After": "60"}),
-        Trouble(status=429, headers={"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}),
-    ],
-    ids=str,
-)
-def test_a_wait_that_is_too_long_is_not_begun_and_nobody_else_calls(
-    gemini: GeminiServer, trouble: Trouble
-) -> None:
-    gemini.troubles = [trouble]
-    asking = Asking(gemini)
-    assert asking.each(claim(), claim(), claim()) == ["styler_unavailable"] * 3
-    assert len(gemini.asked) == 1
-    assert asking.breaker.state == "open"
 
 
 def test_a_wrong_key_is_found_out_with_one_call_however_many_wait(gemini: GeminiServer) -> None:

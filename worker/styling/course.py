@@ -26,6 +26,8 @@ RETRIES = 2
 """Calls after the first that was not answered."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
 """Before a retry, where the styler does not say; drawn from half of it to all, then twice."""
+SILENT = 0.5
+"""Share of an image's time after which a call that says nothing is given up, and made again."""
 EVERY_S = 0.15
 """Between two looks at an answer that is still coming."""
 NOBODY: "Future[CaptionerError]" = Future()
@@ -84,8 +86,7 @@ class Course:
     async def _answer(self, call: Call, check: Callable[[], None], until: float) -> str:
         for tries in range(RETRIES + 1):
             try:
-                self.called()
-                return await self.styler.write(call)
+                return await self._asked(call)
             except StylerUnavailable as error:
                 self.breaker.missed()
                 told_s = float(error.extra.get("retry_after_s", 0))
@@ -95,6 +96,23 @@ class Course:
             await self.sleep(pause_s)
             check()
         raise StylerUnavailable("The styler does not answer.")
+
+    async def _asked(self, call: Call) -> str:
+        """One call, as long as it is not silent for too long."""
+        clock = asyncio.get_running_loop().time
+        most_s = self.timeout_s * (SILENT if self.styler.speaks else 1)
+        self.called()
+        try:
+            async with asyncio.timeout(most_s) as silence:
+
+                def said(text: str) -> None:
+                    if not silence.expired():
+                        silence.reschedule(clock() + most_s)
+                    call.said(text)
+
+                return await self.styler.write(replace(call, said=said))
+        except TimeoutError:
+            raise StylerUnavailable(f"The styler said nothing for {most_s:g} seconds.") from None
 
     def _pause_s(self, tries: int) -> float:
         most = min(FIRST_PAUSE_S * 2**tries, LONGEST_PAUSE_S)

@@ -28,6 +28,8 @@ DELAY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s")
 class GeminiStyler:
     """Asks `CAPTIONER_GEMINI_MODEL`. To be made and used in one loop."""
 
+    speaks = True
+
     def __init__(self, settings: Settings) -> None:
         key = settings.gemini_api_key
         self._model = settings.gemini_model
@@ -67,8 +69,7 @@ class GeminiStyler:
         async for chunk in stream:
             text += _text_of(chunk)
             ended = _end_of(chunk) or ended
-            if text:
-                call.said(text)
+            call.said(text)
         if ended in HELD_BACK:
             raise StylerBlocked(f"The styler held its answer back ({ended}).")
         if ended == "MAX_TOKENS":

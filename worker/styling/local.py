@@ -23,6 +23,8 @@ NO_PICTURES = np.zeros((0, 1, 1, 3), np.uint8)
 class LocalStyler:
     """Asks the engine of one model."""
 
+    speaks = False  # a batch is answered at its end; until then an answer may be in line
+
     def __init__(self, house: EngineHouse, model: str) -> None:
         self._house = house
         self._model = model

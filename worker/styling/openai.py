@@ -36,6 +36,8 @@ class _Chunk(BaseModel):
 class OpenAiStyler:
     """Asks `CAPTIONER_OPENAI_MODEL` at `CAPTIONER_OPENAI_URL`. To be made and used in one loop."""
 
+    speaks = True
+
     def __init__(self, settings: Settings) -> None:
         key = settings.openai_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}

@@ -30,7 +30,7 @@ class Call:
 
     brief: Brief
     said: Callable[[str], None]
-    """Told of all text that has come so far, as often as there is more."""
+    """Told of all text that has come so far, as often as anything comes."""
     halt: "Future[CaptionerError]"
     """Done once nobody wants the answer. The call is then cancelled, too."""
     rank: float = 0.0
@@ -38,6 +38,9 @@ class Call:
 
 class Styler(Protocol):
     """Writes captions. Called in one asyncio loop, from many tasks at once."""
+
+    speaks: bool
+    """Whether it tells its answer as it comes, so that one that says nothing for long hangs."""
 
     async def write(self, call: Call) -> str:
         """The whole answer, which should be JSON as the brief's schema has it.
