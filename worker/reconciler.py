@@ -7,13 +7,18 @@ marks, another does not see.
 
 import logging
 import time
+from uuid import UUID
 
-from captioner import dispatch, jobs
+from sqlalchemy.orm import Session
+
+from captioner import dispatch, jobs, queries
 from captioner.database import Database
 from captioner.errors import DatabaseUnavailable
 from captioner.publishing import Publisher
 from captioner.settings import Settings
 from captioner.wakeups import Herald
+from models import JobState
+from worker.styling.absence import Absence
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ class Reconciler:
         self._publisher = publisher
         self._herald = herald
         self._patient_until = 0.0
+        self._absence = Absence()
 
     def look(self) -> int:
         """Take back expired leases and publish what no message carries. Returns messages sent."""
@@ -55,15 +61,11 @@ class Reconciler:
             raise
 
     def _look(self) -> int:
-        changed = {}
+        changed: dict[UUID, JobState] = {}
         if time.monotonic() >= self._patient_until:
             with self._database.write() as session:
                 changed = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
-                changed |= jobs.take_back_styling(
-                    session,
-                    max_attempts=self._settings.max_attempts,
-                    wait_s=self._settings.retry_s,
-                )
+                changed |= self._take_back_styling(session)
         with self._database.write() as session:
             jobs.adopt(session)
             changed |= jobs.expire_due(session) | jobs.stop_left(session)
@@ -72,6 +74,16 @@ class Reconciler:
         for model in self._settings.served_models:
             sent += self._republish(model)
         return sent
+
+    def _take_back_styling(self, session: Session) -> dict[UUID, JobState]:
+        settings = self._settings
+        self._absence.look(queries.live_workers(session, heartbeat_s=settings.heartbeat_s))
+        return jobs.take_back_styling(
+            session,
+            max_attempts=settings.max_attempts,
+            absent=self._absence.longer_than(settings.retry_s),
+            wait_s=settings.retry_s,
+        )
 
     def _republish(self, model: str) -> int:
         empty = self._publisher.waiting(model) == 0

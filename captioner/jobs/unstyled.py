@@ -1,6 +1,6 @@
-"""Images whose styler was lost, or that no styler took for long."""
+"""Images whose worker was lost while they were styled, or whose styler no worker has any more."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from captioner.jobs.claiming import Key, among
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
 from captioner.jobs.plain import WAITS, leave_plain
+from captioner.styles import Styler
 from models import ImageState, JobImage, JobState
 
 LIMIT = 1_000
@@ -21,15 +22,18 @@ LIMIT = 1_000
 
 
 def take_back_styling(
-    session: Session, *, max_attempts: int, wait_s: float
+    session: Session, *, max_attempts: int, absent: Collection[Styler], wait_s: float
 ) -> dict[UUID, JobState]:
-    """Free images whose lease for styling ran out. Those without attempts left, and those that no
-    styler took for `wait_s` seconds, succeed with their plain captions.
+    """Free images whose lease for styling ran out. Those without attempts left succeed with their
+    plain captions, and so do those that have waited for `wait_s` seconds for one of the `absent`:
+    stylers that no worker has had for as long. How long others wait is no matter.
 
     Returns the jobs changed, and how.
     """
     expired = and_(JobImage.state == ImageState.STYLING, JobImage.lease_until < now())
-    forgotten = and_(WAITS, JobImage.published_at < now_plus(-wait_s))
+    forgotten = and_(
+        WAITS, JobImage.styler.in_(map(str, absent)), JobImage.published_at < now_plus(-wait_s)
+    )
     rows = session.execute(
         select(JobImage.job_id, JobImage.position, JobImage.lost, JobImage.lease_until)
         .where(or_(expired, forgotten))
@@ -49,7 +53,7 @@ def take_back_styling(
             .execution_options(synchronize_session=False)
         )
     left = _left(session, spent, WorkerLost("Workers were lost while they had it styled."))
-    left |= _left(session, waited, StylerUnavailable(f"No worker had it styled in {wait_s:g} s."))
+    left |= _left(session, waited, StylerUnavailable(f"No worker had its styler in {wait_s:g} s."))
     return left | stop_queued(session, [job_id for job_id, _ in again])
 
 

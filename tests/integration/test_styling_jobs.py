@@ -1,18 +1,27 @@
 """Images that get styles, as rows: every way leads to success, with styles or without."""
 
+import time
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
+from uuid_utils.compat import uuid7
 
 from captioner import jobs, queries
-from captioner.clock import now_plus
+from captioner.broker import sending_app
+from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.errors import StylerBlocked
+from captioner.publishing import Publisher
 from captioner.styles import Style, Styler, Styling
+from captioner.wakeups import Herald, connect
 from captioner.work import Claim, Outcome, StyleOutcome
-from models import ImageState, JobImage, JobState
+from models import ImageState, JobImage, JobState, Worker
+from tests.integration.conftest import settings_of
 from tests.integration.rows import claim, state
+from tests.processes import until
+from tests.stacks import Stack
+from worker.reconciler import Reconciler
 
 WISH = Styling(styles=(Style.POETIC,), count=1, styler=Styler.OPENAI)
 STYLED = ((Style.POETIC, ("a line",)),)
@@ -46,9 +55,9 @@ def finish(database: Database, *outcomes: StyleOutcome) -> dict:
         return jobs.finish_styling(session, outcomes)
 
 
-def take_back(database: Database, *, max_attempts: int = 3, wait_s: float = 600) -> dict:
+def take_back(database: Database, *absent: Styler) -> dict:
     with database.write() as session:
-        return jobs.take_back_styling(session, max_attempts=max_attempts, wait_s=wait_s)
+        return jobs.take_back_styling(session, max_attempts=3, absent=absent, wait_s=600)
 
 
 def change(database: Database, job_id: UUID, **values: object) -> None:
@@ -105,13 +114,54 @@ def test_after_too_many_lost_workers_it_is_plain(captioned, database: Database) 
     assert images(database, job_id)[0].style_code == "worker_lost"
 
 
-def test_what_no_worker_takes_for_long_is_plain(captioned, database: Database) -> None:
+def test_what_waits_for_long_for_a_styler_that_nobody_has_is_plain(
+    captioned, database: Database
+) -> None:
     job_id = captioned()
-    take_back(database)
+    take_back(database, Styler.OPENAI)
     assert state(database, job_id) is JobState.RUNNING
     change(database, job_id, published_at=now_plus(-601))
-    assert take_back(database)[job_id] is JobState.SUCCEEDED
+    assert take_back(database, Styler.OPENAI)[job_id] is JobState.SUCCEEDED
     assert images(database, job_id)[0].style_code == "styler_unavailable"
+
+
+def test_a_backlog_may_take_longer_than_that_while_somebody_has_the_styler(
+    captioned, database: Database
+) -> None:
+    job_id = captioned()
+    change(database, job_id, published_at=now_plus(-100_000))
+    assert take_back(database, Styler.GEMINI, Styler.LOCAL) == {}
+    (waiting,) = to_style(database, job_id)
+    finish(database, StyleOutcome(waiting, styled=STYLED))
+    assert images(database, job_id)[0].style_status == "styled"
+
+
+def test_the_wait_begins_when_the_last_worker_with_the_styler_went(
+    captioned, database: Database, stack: Stack
+) -> None:
+    settings = settings_of(stack, retry_s=1, reconcile_s=0.5, heartbeat_s=0.5)
+    publisher = Publisher(sending_app(settings), on_failure=lambda parcel: None, size=16)
+    reconciler = Reconciler(settings, database, publisher, Herald(connect(settings.redis_url)))
+    job_id, worker = captioned(), uuid7()
+    change(database, job_id, styler="local", published_at=now_plus(-100_000))
+
+    def beat(**values: object) -> None:
+        given = {"name": "w", "device": "cpu", "models": {}, "stylers": {"local": "open"}}
+        times = {"started_at": now(), "heartbeat_at": now()}
+        with database.write() as session:
+            session.merge(Worker(id=worker, pid=1, **given, **times, **values))
+
+    def ended() -> bool:
+        reconciler.look()
+        return state(database, job_id) is JobState.SUCCEEDED
+
+    for _ in range(4):
+        beat()
+        time.sleep(0.5)
+        assert not ended()
+    beat(draining=True)
+    assert not ended()
+    until(ended, what="end")
 
 
 def test_a_lease_is_renewed_for_whom_it_is_and_nobody_else(captioned, database: Database) -> None:
