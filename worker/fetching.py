@@ -120,7 +120,8 @@ class Fetching:
             if isinstance(error, CaptionerError):
                 raise
             # Not its message, nor its trace: they may hold the URL.
-            log.error("Fetching raised %s.", type(error).__name__, extra={"action": "fetch_failed"})
+            marks = {"action": "fetch_failed", "job_id": str(claim.job_id)}
+            log.error("Fetching raised %s.", type(error).__name__, extra=marks)
             raise UrlFetchFailed("The URL could not be fetched.") from error
         info = images.inspect(data, self._limits)
         return Kept(self._parts.blobs.put(data), info, lambda: data)

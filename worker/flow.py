@@ -21,6 +21,7 @@ from captioner.errors import (
     CaptionerError,
     CaptionFailed,
     DecoderUnavailable,
+    ImageError,
     PictureMissing,
     ShuttingDown,
 )
@@ -206,9 +207,11 @@ class Flow:
         try:
             picture = future.result()
         except CaptionerError as error:
+            if isinstance(error, ImageError):
+                log.info("A picture cannot be read: %s", error.code, extra=_of(claim, "image_bad"))
             return [Outcome(claim, error=error)]
         except Exception as error:
-            log.error("The decode pool failed.", exc_info=error, extra={"action": "decode_failed"})
+            log.error("The decode pool failed.", exc_info=error, extra=_of(claim, "decode_failed"))
             return [Outcome(claim, error=DecoderUnavailable(f"{type(error).__name__}."))]
         halt = self._halts[claim]
         if halt.done():
@@ -249,7 +252,7 @@ class Flow:
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's
-            return talk.dialogue.fails(_named(error))
+            return talk.dialogue.fails(_named(error, talk.claim))
         talk.add(done)
         if done.result is None:
             raise self._halts[talk.claim].result()
@@ -279,8 +282,13 @@ def _withdrawn(futures: Mapping[Future[Any], Claim], claims: Container[Claim]) -
     return [future for future, claim in futures.items() if claim in claims and future.cancel()]
 
 
-def _named(error: Exception) -> CaptionerError:
+def _of(claim: Claim, action: str) -> dict[str, str]:
+    """What a line about an image says besides its sentence."""
+    return {"action": action, "job_id": str(claim.job_id), "model": claim.model}
+
+
+def _named(error: Exception, claim: Claim) -> CaptionerError:
     if isinstance(error, CaptionerError):
         return error
-    log.error("Captioning raised.", exc_info=error, extra={"action": "caption_failed"})
+    log.error("Captioning raised.", exc_info=error, extra=_of(claim, "caption_failed"))
     return CaptionFailed(f"The engine raised {type(error).__name__}.")

@@ -59,7 +59,8 @@ class Thumbnails:
         except CaptionerError as error:
             return replace(outcome, error=error)
         except Exception as error:
-            log.error("Thumbnails failed.", exc_info=error, extra={"action": "thumbnails_failed"})
+            marks = {"action": "thumbnails_failed", "job_id": str(outcome.claim.job_id)}
+            log.error("Thumbnails failed.", exc_info=error, extra=marks)
             return replace(outcome, error=DecoderUnavailable(f"{type(error).__name__}."))
         return outcome
 

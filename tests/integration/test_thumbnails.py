@@ -182,3 +182,17 @@ def test_a_store_that_is_away_for_thumbnails_has_the_image_tried_later(door, dec
 
     assert error is not None
     assert (error.code, error.retryable) == ("storage_unavailable", True)
+
+
+def test_thumbnails_that_fail_are_told_with_the_job(door, decoders, caplog) -> None:
+    class Full(BlobStore):
+        def put_thumbnails(self, sha256: str, files: object) -> None:
+            raise OSError("no space left")
+
+    claim = take(door, upload(door, plain("linen")))
+    making = Thumbnails(door.settings, Full(door.settings.blobs), decoders)
+    making.begin(claim, BlobStore(door.settings.blobs).get(claim.blob_sha256 or ""))
+
+    assert making.stored(Outcome(claim, caption="a picture")).error is not None
+    (line,) = [each for each in caplog.records if each.name == "worker.thumbnails"]
+    assert vars(line)["job_id"] == str(claim.job_id)

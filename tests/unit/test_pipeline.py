@@ -236,13 +236,34 @@ def test_a_draining_worker_takes_nothing(bench: Bench) -> None:
     assert (image.state, image.attempt) == ("queued", 0)
 
 
-def test_a_damaged_picture_fails_alone(bench: Bench) -> None:
+def lines_about(job_id: UUID, caplog: pytest.LogCaptureFixture) -> set[str]:
+    """What happened, by the lines that name this job."""
+    named = [line for line in caplog.records if vars(line).get("job_id") == str(job_id)]
+    return {str(vars(line)["action"]) for line in named}
+
+
+def test_a_damaged_picture_fails_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     whole = plain(width=200, height=200)
     job_id = bench.job(plain("blue"), whole[: len(whole) // 2])
     bench.run(job_id, 0, 1)
     codes = [image.error_code for image in bench.read(job_id).images]
     assert codes[0] is None
     assert codes[1] in ("image_truncated", "image_undecodable")
+    assert lines_about(job_id, caplog) == {"image_bad"}
+
+
+def test_an_engine_that_raises_is_told_with_the_job(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises(group: object, pictures: list) -> list[Caption]:
+        raise ValueError("no such layer")
+
+    bench.house.batcher = Batcher(raises, max_batch=8)
+    job_id = bench.job(plain())
+    bench.run(job_id, 0)
+    assert bench.read(job_id).images[0].error_code == "caption_failed"
+    assert lines_about(job_id, caplog) == {"caption_failed"}
 
 
 def test_pictures_that_lost_an_attempt_are_worked_on_one_at_a_time(bench: Bench) -> None:
@@ -273,7 +294,9 @@ def test_pictures_that_lost_an_attempt_are_worked_on_one_at_a_time(bench: Bench)
     assert most == 1
 
 
-def test_a_decoder_that_fails_is_not_the_pictures_fault(bench: Bench, tmp_path: Path) -> None:
+def test_a_decoder_that_fails_is_not_the_pictures_fault(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken:
         def submit(self, data: bytes, **_: object) -> Future:
             future: Future = Future()
@@ -286,3 +309,4 @@ def test_a_decoder_that_fails_is_not_the_pictures_fault(bench: Bench, tmp_path: 
     Pipeline(parts).run("scenes", limit=1)
     image = bench.read(job_id).images[0]
     assert (image.state, image.lost, image.error_code) == ("queued", 0, None)
+    assert lines_about(job_id, caplog) == {"decode_failed"}
