@@ -1,10 +1,12 @@
 """How gunicorn runs the API: the one place for its options."""
 
+import ctypes
 import gc
 import os
 import resource
 import shutil
 import sys
+from contextlib import suppress
 from importlib import import_module
 from tempfile import mkdtemp
 from typing import Any
@@ -24,6 +26,9 @@ SPARE_CONNECTIONS = 1024
 """Connections of a process besides those that have a thread: idle ones, and requests that come."""
 FILES_BESIDES = 4096
 """Open files of a process besides its connections."""
+LARGE_BYTES = 4 * 2**20
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Numbers of malloc.h."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files there are gunicorn's, unlinked once open
 
 
@@ -87,7 +92,20 @@ def serve(settings: Settings) -> None:
     os.environ[COUNTS] = mkdtemp(prefix=f"captioner-counts-{os.getpid()}-", dir=_memory())
     import_module("api.app")  # before they are forked: they share it, and are there sooner
     gc.freeze()  # else the first collection of each would write to all of it
+    _give_memory_back()
     Server(settings).run()
+
+
+def _give_memory_back() -> None:
+    """Have large pictures go back to the system at once, by glibc's mallopt(3).
+
+    Left to itself it keeps the room of the largest that each of its arenas ever had, and there are
+    eight arenas for each core.
+    """
+    with suppress(OSError, AttributeError):  # where there is another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(TRIM_THRESHOLD, 2 * LARGE_BYTES)
 
 
 def _allow_open_files(wanted: int) -> None:

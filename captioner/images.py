@@ -1,7 +1,7 @@
 """Pictures: what a header says, upright RGB pixels, and the size that an engine wants.
 
-With `pixels` and `details` the only place that knows Pillow. What a file is called plays no part:
-bytes decide.
+With `pixels`, `header` and `details` the only place that knows Pillow. What a file is called plays
+no part: bytes decide.
 
 - Size is judged from the header, before a pixel is decoded. Our own limit does it, on the picture
   at hand. Pillow's global ceiling (about 179 million pixels) stays as it is above that: changing
@@ -195,8 +195,9 @@ def _pillow_name(name: str) -> str:
     if name == "AVIF" and not features.check("avif"):
         raise ValueError("image_formats=AVIF needs a Pillow that was built with AVIF")
     import_module(f"PIL.{_PLUGINS[name]}ImagePlugin")
-    if name == "PNG":
-        header.pass_over_texts()
+    sparing = {"JPEG": header.pass_over_more_exif, "PNG": header.pass_over_texts}.get(name)
+    if sparing is not None:
+        sparing()
     return name
 
 

@@ -36,7 +36,7 @@ from captioner.storing import Entry, Storing
 from captioner.stylers import offered, to_style
 from captioner.styles import Styling
 from captioner.submission import Receipt, Submission, fingerprint
-from captioner.taken import Link, Taken, Upload, collected, refuse_if_none_left
+from captioner.taken import Link, Taken, Upload, collected, refuse_if_none_left, without_past
 from captioner.tallies import Tally
 from captioner.webhooks import signing
 from captioner.work import Order, Picture
@@ -249,7 +249,7 @@ class Intake:
             data = upload.read()
             info = images.inspect(data, limits)
         except ImageError as error:
-            return error
+            return without_past(error)
         return Kept(put(data), info, upload.read)
 
 

@@ -34,6 +34,12 @@ Taken = tuple[Upload | Link, Kept | Link | ImageError]
 """A picture that was looked at: kept, to be fetched, or refused."""
 
 
+def without_past(error: ImageError) -> ImageError:
+    """The error, without what it came of: that holds the picture as long as the error is kept."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 def collected(taken: Sequence[Taken], store: Callable[[bytes], str]) -> Taken:
     """All pictures as one, for a caption of them all. `store` gives the hash of what it is given.
 

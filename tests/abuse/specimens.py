@@ -23,7 +23,8 @@ LAUGHS = b"".join(
     ]
 )
 """XML that becomes ten billion letters, if somebody lets it."""
-FRAME = b",\0\0\0\0\x08\0\x08\0\0\x02\x02\x44\x01\0"
+FRAME = b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+"""Of a GIF: one pixel."""
 
 
 def drawn(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -88,3 +89,20 @@ def crumbs() -> Sequence[tuple[str, bytes]]:
         ("GIF comment", gif(b"!\xfe" + b"\1a" * (BYTES // 2), b"\0", FRAME)),
         ("GIF of nothing", gif(b"\1" * BYTES, FRAME)),
     ]
+
+
+def frames(kind: str, *, count: int = 2_000, side: int = 16) -> bytes:
+    """An animation. Its first frame is all of one grey, and no two that follow are alike."""
+    drawn = [Image.new("L", (side, side), 8 + number % 200) for number in range(count)]
+    quick = {"lossless": True, "method": 0} if kind == "WEBP" else {}
+    return encoded(drawn[0], kind, save_all=True, append_images=drawn[1:], **quick)
+
+
+def frame_bomb(side: int = 6_000) -> bytes:
+    """A GIF of 15 MB: each of its million frames stands on a screen of 36 million pixels."""
+    return gif(FRAME * (BYTES // len(FRAME)), side=side)
+
+
+def lying_apng() -> bytes:
+    """A PNG that says it has four billion frames."""
+    return drawn((b"acTL", b"\xff" * 4 + bytes(4)))

@@ -1,5 +1,6 @@
 """Forms are read as by Werkzeug's own parser, in whatever pieces they come."""
 
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -13,6 +14,12 @@ from api.form_parser import FormParser
 from captioner.errors import InvalidRequest
 
 FORM = "multipart/form-data"
+PIECES = (
+    b"--b", b"--b--", b"\r\n", b"\r\n\r\n", b"\n", b'"', b"\\", b";", b":", b"\x00", b"\xff",
+    b"filename*=utf-8''%00", b"filename*=x'", b"; charset=utf-7", b"Content-Disposition: form-data",
+    b"Content-Type: multipart/mixed; boundary=c", b"Content-Transfer-Encoding: base64",
+)  # fmt: skip
+"""What a form is made of."""
 names = st.text(st.characters(codec="utf-8", exclude_characters='\r\n"\\%'), max_size=20)
 parts = st.lists(st.tuples(names, st.none() | names, st.binary(max_size=200)), max_size=6)
 
@@ -57,6 +64,30 @@ def test_it_reads_what_werkzeug_reads(given: list, size: int) -> None:
     usual = FormDataParser(lambda *_, **__: BytesIO(), cls=MultiDict)
     expected = told(usual.parse(BytesIO(body), FORM, len(body), {"boundary": "b"}))
     assert read(body, size=size) == expected
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A form that was cut, or some of whose bytes are others, or missing, or there twice."""
+    body = bytearray(form(*draw(parts)))
+    for _ in range(draw(st.integers(1, 6))):
+        begin = draw(st.integers(0, len(body)))
+        end = draw(st.integers(begin, min(len(body), begin + 30)))
+        pieces = (
+            st.binary(max_size=8),
+            st.sampled_from(PIECES),
+            st.just(bytes(body[begin:end] * 2)),
+        )
+        body[begin:end] = draw(st.one_of(*pieces))
+    return bytes(body[: draw(st.integers(0, len(body)))] if draw(st.booleans()) else body)
+
+
+@given(damaged() | st.binary(max_size=500), st.integers(1, 100))
+def test_whatever_is_sent_is_read_or_refused(body: bytes, size: int) -> None:
+    with suppress(InvalidRequest, RequestEntityTooLarge):
+        texts, files = read(body, size=size, max_form_memory_size=100, max_form_parts=4)
+        assert len(texts) + len(files) <= 4
+        assert all(len(text) <= 100 for _, text in texts)
 
 
 @pytest.mark.parametrize(
