@@ -28,16 +28,16 @@ ELSEWHERE = {"access.md", "images.md", "vlm.md"}
 PICTURES = ("one.jpg", "two.png", "two.jpg", "three.jpg", "photo.jpg", "cat.jpg",
             "examples/red-star.png")  # fmt: skip
 COLOURS = ("red", "green", "blue", "navy", "gold", "gray", "teal")
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 UUIDGEN = '#!/bin/sh\nexec python3 -c "import uuid; print(uuid.uuid4())"\n'
 
 
 def commands(page: Path) -> list[str]:
     """Each with all of its lines, as far as its quotes and backslashes go."""
     found = []
-    for block in re.findall(
-        r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    ):
+    for kind, block in BLOCK.findall(page.read_text("utf-8")):
+        if kind != "sh":
+            continue
         lines = iter(block.splitlines())
         for line in lines:
             if not line.startswith("curl "):
@@ -113,23 +113,52 @@ def job(http: httpx.Client, webhook: str) -> str:
 
 
 def test_all_pages_were_looked_through() -> None:
-    assert {"README.md", "tutorial.md", "http.md", "styling.md", "words.md"} <= {
+    assert {"README.md", "tutorial.md", "http.md", "styling.md", "words.md", "events.md"} <= {
         page.name for page in PAGES if commands(page)
     }
     assert len(CALLS) >= 25
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_command_stands_where_it_would_not_be_run(page: Path) -> None:
+    blocks = [block for _, block in BLOCK.findall(page.read_text("utf-8"))]
+    told = [line for block in blocks for line in block.splitlines() if re.search(r"\bcurl\b", line)]
+
+    assert told == [command.partition("\n")[0] for command in commands(page)]
+
+
+def test_a_job_is_followed_as_its_page_shows(places: dict[str, str], folder: Path) -> None:
+    page = ROOT / "docs" / "guides" / "events.md"
+    (command,) = commands(page)
+    printed = re.findall(r"^event: (\w+)$", page.read_text("utf-8"), re.MULTILINE)
+
+    happened = re.findall(r"^event: (\w+)$", run(command, places, folder).stdout, re.MULTILINE)
+
+    assert printed == ["accepted", "progress", "image", "end"]
+    assert [name for name in happened if name != "progress"] == [
+        "accepted",
+        "image",
+        "image",
+        "end",
+    ]
 
 
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_works_as_it_is_printed(
     places: dict[str, str], folder: Path, command: str
 ) -> None:
-    deletes = " DELETE " in command
+    done = run(command, places, folder)
+
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    assert done.stdout.strip() or " DELETE " in command
+
+
+def run(command: str, places: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command as it is printed, but for the places in it."""
     for printed, here in places.items():
         command = command.replace(printed, here)
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-c", command.replace("curl ", "curl --fail-with-body --silent ", 1)],
         cwd=folder, env={**os.environ, "PATH": f"{os.environ['PATH']}:{folder}"},
         capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    assert done.stdout.strip() or deletes
