@@ -1,5 +1,6 @@
 """The shapes of the image pipeline's answers."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -7,13 +8,17 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.image_view import ImageFault, fault
+from api.style_view import WishedStyles, fields_wished
 from captioner.blobs import THUMBNAILS
 from captioner.details import Position
 from captioner.gallery import Shown
+from captioner.options import Options
 from captioner.results import Results
 from models import ImageDetails, ImageState, Job, JobImage, JobState
 
 PERCENTS = (50, 90, 99)
+TAGS = "The caption's words of content; null until there is one. Only where tags were wanted."
+FLAGGED = "The answer to the flag question; null where there is none. Only where one was asked."
 
 
 class ImageAccepted(BaseModel):
@@ -122,8 +127,8 @@ class ThumbnailLinks(BaseModel):
         return cls(**{name: link(image_id, name) for name in THUMBNAILS})
 
 
-class PipelineImage(ImageListed):
-    """The whole image."""
+class PipelineImage(ImageListed, WishedStyles):
+    """The whole image. Tags, the flag and styles are told where they were asked for."""
 
     model: str
     caption: str | None
@@ -133,6 +138,9 @@ class PipelineImage(ImageListed):
     thumbnails: Annotated[
         ThumbnailLinks | None, Field(description="null where there are none, or not yet.")
     ]
+
+    tags: Annotated[list[str] | None, Field(description=TAGS)] = None
+    flagged: Annotated[bool | None, Field(description=FLAGGED)] = None
 
     @classmethod
     def whole(cls, shown: Shown, where: Position | None) -> Self:
@@ -149,6 +157,8 @@ class PipelineImage(ImageListed):
             metadata=ImageMetadata.of(shown.details, where),
             timings=PipelineTimings.between(job, image),
             thumbnails=ThumbnailLinks.to(job.id) if shown.has_thumbnails else None,
+            **_asked_for(job, image),
+            **fields_wished(image, job),
         )
 
 
@@ -214,6 +224,16 @@ class Stats(BaseModel):
 def link(image_id: UUID, size: str) -> str:
     """The address of a thumbnail's file."""
     return f"/api/images/{image_id}/thumbnails/{size}.jpg"
+
+
+def _asked_for(job: Job, image: JobImage) -> dict[str, object]:
+    """What is told of an image only where its job wants it."""
+    options = Options.from_json(job.options)
+    tags = None if image.tags is None else json.loads(image.tags)
+    return {
+        **({"tags": tags} if options.tags else {}),
+        **({"flagged": image.flagged} if options.flag else {}),
+    }
 
 
 def _ms(begin: datetime | None, end: datetime | None) -> float | None:

@@ -20,6 +20,8 @@ from captioner.work import Order
 from models import ImageDetails, ImageState, Job, JobImage
 
 FORMATS = ("JPEG", "PNG")
+CAPTIONED = (ImageState.STYLING, ImageState.SUCCEEDED)
+"""States of an image that has its caption, and its thumbnails, which are stored before."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Shown:
     def has_thumbnails(self) -> bool:
         """Whether they are there, as of the rows."""
         there = self.image.blob_sha256 is not None
-        return there and self.image.state == ImageState.SUCCEEDED
+        return there and self.image.state in CAPTIONED
 
 
 def limits(usual: ImageLimits) -> ImageLimits:

@@ -78,7 +78,7 @@ def image(image_id: str) -> Response:
     wants_gps = parameters.flag(request, "gps")
     shown = _shown(image_id)
     view = PipelineImage.whole(shown, _position(shown) if wants_gps else None)
-    return forget_when_sent(jsonify(view.model_dump(mode="json")), shown.job)
+    return forget_when_sent(jsonify(view.model_dump(mode="json", exclude_unset=True)), shown.job)
 
 
 @blueprint.get("/api/images/<image_id>/thumbnails/<size>")

@@ -24,7 +24,7 @@ from worker.thumbnails import Thumbnails, drop_deleted
 
 @pytest.fixture(scope="module")
 def door(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with opened(stack, tmp_path_factory.mktemp("door")) as door:
+    with opened(stack, tmp_path_factory.mktemp("door"), gemini_api_key="sesame") as door:
         yield door
 
 
@@ -35,9 +35,9 @@ def decoders(door: Door) -> Iterator[DecodePool]:
         yield pool
 
 
-def upload(door: Door, data: bytes) -> str:
+def upload(door: Door, data: bytes, **fields: str) -> str:
     """Returns the image's address."""
-    response = door.http.post("/api/images", files={"file": ("x.png", data)})
+    response = door.http.post("/api/images", files={"file": ("x.png", data)}, data=fields)
     assert response.status_code == 202, response.text
     return response.headers["Location"]
 
@@ -93,6 +93,17 @@ def test_thumbnails_are_not_there_before_the_caption_is(door: Door, decoders: De
         jobs.finish(session, [outcome])
 
     assert door.http.get(f"{url}/thumbnails/small.jpg").status_code == 200
+
+
+def test_they_are_shown_while_the_image_waits_for_its_styles(door, decoders) -> None:
+    url = upload(door, plain("wheat"), styles="Witty")
+    with door.database.write() as session:
+        jobs.finish(session, [process(door, decoders, take(door, url))])
+
+    shown = door.http.get(url).json()
+    assert (shown["caption"], shown["style_status"]) == ("a picture", None)
+    assert door.http.get(shown["thumbnails"]["small"]).status_code == 200
+    assert door.http.get(f"{url}/thumbnails/medium").status_code == 200
 
 
 def done(door: Door, decoders: DecodePool, data: bytes) -> str:
