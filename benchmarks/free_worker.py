@@ -22,7 +22,6 @@ class Free:
     image_size = (64, 64)
     resampling = Resampling.BICUBIC
     revision = "free"
-    out_of_memory = (MemoryError,)
 
     def __init__(self, batch_s: float = 0.0, picture_s: float = 0.0) -> None:
         self._batch_s, self._picture_s = batch_s, picture_s

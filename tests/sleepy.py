@@ -24,7 +24,6 @@ class Sleepy:
     image_size = (8, 8)
     resampling = Resampling.BICUBIC
     revision = "sleepy"
-    out_of_memory = (MemoryError,)
 
     def __init__(self, seconds: float, *, deaf: bool) -> None:
         self._seconds = seconds

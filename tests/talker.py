@@ -29,7 +29,6 @@ class Talker:
     image_size = (8, 8)
     resampling = Resampling.BICUBIC
     revision = "talker"
-    out_of_memory = (MemoryError,)
 
     def caption(
         self,

@@ -55,7 +55,7 @@ class Batcher(Generic[Item, Result]):
     """Runs items of one group together, at most `max_batch` at once, in order of rank.
 
     `run` takes the group and a list and returns a list of the same length and order. When it
-    raises `out_of_memory`, the batch is halved, and later batches are no larger than what worked;
+    raises `MemoryError`, the batch is halved, and later batches are no larger than what worked;
     after many of those one more item is tried. When it raises anything else, each item runs again
     by itself, so that only the one at fault fails. Items submitted `alone` never share a batch. One
     whose future is canceled while it waits is not run.
@@ -69,13 +69,11 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Hashable, list[Item]], Sequence[Result]],
         *,
         max_batch: int,
-        out_of_memory: tuple[type[BaseException], ...] = (MemoryError,),
         name: str = "batcher",
     ) -> None:
         self._run = run
         self._ceiling = Ceiling(max_batch)
         self._costs = Costs()
-        self._out_of_memory = out_of_memory
         self._line: Line[_Entry[Item, Result]] = Line()
         self._short_until = 0.0
         self._arrived = threading.Condition()
@@ -192,7 +190,7 @@ class Batcher(Generic[Item, Result]):
     def _split(self, batch: list[_Entry[Item, Result]], error: BaseException) -> None:
         if len(batch) == 1:
             batch[0].future.set_exception(error)
-        elif isinstance(error, self._out_of_memory):
+        elif isinstance(error, MemoryError):
             self._ceiling.failed(len(batch))
             half = len(batch) // 2
             self._attempt(batch[:half])

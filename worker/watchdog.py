@@ -1,8 +1,13 @@
-"""Ends a worker whose engine hangs: threads cannot be stopped, processes can."""
+"""Ends a worker whose engine hangs or whose GPU is broken: no thread can be stopped, and no process
+rid of what CUDA holds against it. What it held is taken over when its leases run out.
+"""
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from worker.engines.protocol import DeviceBroken
 
 log = logging.getLogger(__name__)
 
@@ -13,10 +18,7 @@ EXIT_CODE = 70
 def watch(
     running_s: Callable[[], float], *, hang_s: float, end: Callable[[int], object] = os._exit
 ) -> None:
-    """End the process when a batch has run for longer than `hang_s`.
-
-    What it held is taken over when its leases run out.
-    """
+    """End the process when a batch has run for longer than `hang_s`."""
     if running_s() > hang_s:
         log.critical(
             "A batch has run for more than %g s; this worker ends.",
@@ -24,3 +26,17 @@ def watch(
             extra={"action": "engine_hangs"},
         )
         end(EXIT_CODE)
+
+
+@contextmanager
+def ending_when_broken(end: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """End the process when the block finds the device broken.
+
+    Else every picture in the queue would fail here, one after the other.
+    """
+    try:
+        yield
+    except DeviceBroken as error:
+        log.critical("%s; this worker ends.", error.detail, extra={"action": "device_broken"})
+        end(EXIT_CODE)
+        raise

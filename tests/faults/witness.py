@@ -31,7 +31,7 @@ SLEEP_S = 3.0
 HANG_S = 3600.0
 
 
-class TooLarge(Exception):
+class TooLarge(MemoryError):
     """The witness's way to say that its memory does not hold such a batch."""
 
 
@@ -40,7 +40,6 @@ class WitnessEngine:
 
     image_size = (drawn.SIDE, drawn.SIDE)
     resampling = Resampling.BICUBIC
-    out_of_memory = (TooLarge,)
 
     def __init__(self, file: Path) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -242,7 +242,6 @@ class Sized:
     """Notes the sizes of its batches, and has memory for four pictures."""
 
     image_size = (8, 8)
-    out_of_memory = (MemoryError,)
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

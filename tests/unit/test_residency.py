@@ -80,6 +80,18 @@ def test_a_model_that_made_room_is_freed_and_its_version_is_known_still(house) -
         assert again.version == version
 
 
+def test_a_chat_model_that_made_room_is_freed_with_its_weights(house) -> None:
+    with house.using("chat") as resident:
+        pixels = np.full((*resident.engine.image_size, 3), 128, np.uint8)
+        assert resident.batcher.submit(Wish(pixels, Halt())).result(60).result is not None
+        network = resident.engine._model
+        gone = [weakref.ref(each) for each in (resident.engine, network, *network.parameters())]
+    del resident, network
+    with house.using("shapes"):
+        gc.collect()
+        assert [each() for each in gone] == [None] * len(gone)
+
+
 def test_messages_of_two_models_in_turns_load_each_of_them_once_or_twice(house, meters) -> None:
     took: list[float] = []
     words: list[str] = []

@@ -25,6 +25,7 @@ from worker.engines.generation import Dice, rows_per_picture, seeds
 from worker.engines.loading import from_source
 from worker.engines.protocol import Caption, Engine, Pixels, Stopped, ranked
 from worker.engines.stages import stage
+from worker.engines.trouble import translated
 from worker.engines.weights import Weights
 
 
@@ -89,11 +90,7 @@ class FastBlipEngine:
         """The commit of the hub repository, or a hash of the local weights."""
         return self._slow.revision
 
-    @property
-    def out_of_memory(self) -> tuple[type[BaseException], ...]:
-        """PyTorch's own exception on a GPU, Python's in main memory."""
-        return self._slow.out_of_memory
-
+    @translated()
     @torch.inference_mode()
     def caption(
         self,

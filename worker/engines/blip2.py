@@ -18,13 +18,12 @@ from worker.engines.device import Placement
 from worker.engines.loading import from_source, image_processor, network
 from worker.engines.preprocessing import pixel_values
 from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.trouble import translated
 from worker.engines.weights import Weights
 
 
 class Blip2Engine:
     """Captions equal token by token to `Blip2ForConditionalGeneration.generate`."""
-
-    out_of_memory: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemoryError)
 
     def __init__(
         self,
@@ -47,6 +46,7 @@ class Blip2Engine:
         self.image_size = (int(processor.size["height"]), int(processor.size["width"]))
         self.resampling = Resampling(processor.resample)
 
+    @translated()
     @torch.inference_mode()
     def caption(
         self,

@@ -4,7 +4,8 @@ Each stage is converted once from the loaded PyTorch modules and compiled for th
 picture's cross-attention remembers stays in the number format that the step reads it in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,30 +34,49 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, model: Any, *, dtype: torch.dtype) -> None:
-        narrow = dtype == torch.int8
+        self._model, self._dtype = model, dtype
+        self._layers = model.text_decoder.config.num_hidden_layers
+        self._requests: list[Any] = self._made()
+
+    def _made(self) -> list[Any]:
+        """One that looks, and two that take turns at the steps."""
+        model, narrow = self._model, self._dtype == torch.int8
         # What is not a product with weights is computed in a wider format.
-        wide = native() if narrow else dtype
+        wide = native() if narrow else self._dtype
         stages = _encode(model, wide), _step(model, wide)
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[wide]}
         if narrow:
             stages = in_eight_bits(stages[0]), in_eight_bits(stages[1])
             config |= EIGHT_BITS
         look, step = (ov.Core().compile_model(stage, "CPU", config) for stage in stages)
-        self._look = look.create_infer_request()
-        self._steps = step.create_infer_request(), step.create_infer_request()
-        self._layers = model.text_decoder.config.num_hidden_layers
+        return [each.create_infer_request() for each in (look, step, step)]
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What a request leaves when memory fails it is not sound: all is compiled anew then."""
+        try:
+            yield
+        except Exception:
+            self._requests = []
+            raise
 
     def look(self, pixel_values: Tensor) -> Writer:
         """As `Network` says."""
-        self._look.infer({0: ov.Tensor(pixel_values.numpy())})
-        memory = [self._look.get_output_tensor(n) for n in range(2 * self._layers)]
-        return _OpenVinoWriter(self._steps, memory)
+        self._requests = self._requests or self._made()
+        look, *steps = self._requests
+        with self.whole():
+            look.infer({0: ov.Tensor(pixel_values.numpy())})
+            memory = [look.get_output_tensor(n) for n in range(2 * self._layers)]
+            return _OpenVinoWriter(self, steps, memory)
 
 
 class _OpenVinoWriter:
     """Two requests take turns: what one has written, the other reads where it lies."""
 
-    def __init__(self, requests: tuple[Any, Any], memory: Sequence[Any]) -> None:
+    def __init__(
+        self, network: OpenVinoNetwork, requests: Sequence[Any], memory: Sequence[Any]
+    ) -> None:
+        self._network = network
         self._next, self._last = requests
         batch, heads, _, width = memory[0].shape
         self._past = [ov.Tensor(np.zeros((batch, heads, 0, width), np.float32)) for _ in memory]
@@ -67,7 +87,8 @@ class _OpenVinoWriter:
         request.set_input_tensor(0, ov.Tensor(tokens.contiguous().numpy()))
         for n, tensor in enumerate(self._past, start=1):
             request.set_input_tensor(n, tensor)
-        request.infer()
+        with self._network.whole():
+            request.infer()
         self._past = [request.get_output_tensor(n) for n in range(1, 1 + len(self._memory))]
         self._next, self._last = self._last, request
         return torch.from_numpy(request.get_output_tensor(0).data)

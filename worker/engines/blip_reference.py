@@ -19,6 +19,7 @@ from worker.engines.device import Placement
 from worker.engines.loading import from_source, network
 from worker.engines.preprocessing import pixel_values
 from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.trouble import translated
 from worker.engines.weights import Weights
 
 
@@ -60,11 +61,7 @@ class BlipEngine:
         """The commit of the hub repository, or a hash of the local weights."""
         return self._revision
 
-    @property
-    def out_of_memory(self) -> tuple[type[BaseException], ...]:
-        """PyTorch's own exception on a GPU, Python's in main memory."""
-        return (MemoryError, torch.OutOfMemoryError)
-
+    @translated()
     @torch.inference_mode()
     def caption(
         self,

@@ -19,6 +19,7 @@ from worker.engines.loading import image_processor
 from worker.engines.preprocessing import pixel_values
 from worker.engines.prompts import ANSWER_TOKENS, Prompt, prompt_for
 from worker.engines.protocol import Caption, Pixels, Stopped
+from worker.engines.trouble import translated
 from worker.engines.weights import Weights
 
 
@@ -28,8 +29,6 @@ class ChatEngine:
     `images` is the image processor, and `whole` what it must be told to take a picture as one, not
     cut into tiles.
     """
-
-    out_of_memory: tuple[type[BaseException], ...] = (MemoryError, torch.OutOfMemoryError)
 
     def __init__(
         self,
@@ -54,6 +53,7 @@ class ChatEngine:
         self.image_size = (int(images.size["height"]), int(images.size["width"]))
         self.resampling = Resampling(images.resample)
 
+    @translated()
     @torch.inference_mode()
     def caption(
         self,

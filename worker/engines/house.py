@@ -5,15 +5,16 @@ Where not all models may be loaded at once, `places` says whose turn it is.
 
 import gc
 import logging
+import os
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from captioner import catalog, tracing
-from captioner.errors import ModelUnavailable, ShuttingDown
+from captioner.errors import ModelNotReady, ModelUnavailable, ShuttingDown
 from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.batching import Batcher
@@ -24,6 +25,7 @@ from worker.engines.stages import measured
 from worker.engines.version import version
 from worker.engines.wishes import Wish, captions, tokens
 from worker.meters import Meters
+from worker.watchdog import ending_when_broken
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +72,18 @@ class EngineHouse:
     """Loads engines on first use, once, whoever asks at the same time. Thread-safe.
 
     At most `CAPTIONER_MODEL_CAPACITY` of them are there at once; the others are `on demand`.
-    Raises `ModelUnavailable` at once when the device asked for is not there.
+    `end` is called when no engine of this process can answer any more. Raises `ModelUnavailable` at
+    once when the device asked for is not there.
     """
 
-    def __init__(self, settings: Settings, meters: Meters | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        meters: Meters | None = None,
+        *,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._end = end
         self._settings = settings
         self._meters = meters or Meters()
         self._makers = _makers(settings)
@@ -193,7 +203,8 @@ class EngineHouse:
         _raise_lately(room)
         room.state, started = "loading", time.monotonic()
         try:
-            resident = room.resident = self._resident(room)
+            with ending_when_broken(self._end):
+                resident = room.resident = self._resident(room)
         except Exception as error:
             named = error if isinstance(error, ModelUnavailable) else _named(room.model, error)
             room.fail(named)
@@ -217,8 +228,9 @@ class EngineHouse:
         engine = maker.make(entry)
 
         def run(group: Hashable, wishes: list[Wish]) -> list[Answer]:
-            with _batch(room.model, wishes), measured() as seconds:
-                answers = captions(engine, wishes, group if isinstance(group, Options) else PLAIN)
+            options = group if isinstance(group, Options) else PLAIN
+            with _batch(room.model, wishes), measured() as seconds, ending_when_broken(self._end):
+                answers = captions(engine, wishes, options)
             gone = [answer for answer in answers if isinstance(answer, EngineGone)]
             if gone:
                 self._vacate(room, gone[0])
@@ -230,7 +242,6 @@ class EngineHouse:
         batcher = Batcher(
             run,
             max_batch=catalog.batch_of(entry, self._settings, device=maker.device),
-            out_of_memory=engine.out_of_memory,
             name=f"batcher-{room.model}",
         )
         runs = version(engine, entry, device=maker.device, settings=self._settings)
@@ -280,4 +291,5 @@ def _makers(settings: Settings) -> dict[str, Maker]:
 
 def _named(model: str, error: Exception) -> ModelUnavailable:
     detail = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
-    return ModelUnavailable(f"The model {model!r} cannot be loaded: {detail}"[:500])
+    kind = ModelNotReady if isinstance(error, MemoryError) else ModelUnavailable
+    return kind(f"The model {model!r} cannot be loaded: {detail}"[:500])

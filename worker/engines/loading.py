@@ -16,7 +16,7 @@ from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
 from worker.engines.device import Placement, place
 from worker.engines.protocol import Engine
-from worker.engines.trouble import may_pass
+from worker.engines.trouble import may_pass, translated
 from worker.engines.weights import Weights, fetch
 
 Loaded = TypeVar("Loaded")
@@ -69,7 +69,7 @@ def from_source(source: str, *, revision: str, build: Callable[[Weights], Loaded
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         weights = fetch(source, revision=revision)
-        with _building:
+        with _building, translated():
             return build(weights)
     except ModelUnavailable:
         raise
@@ -115,7 +115,7 @@ def warm_up(engine: Engine, *, batch: int = 1) -> None:
     grey = np.full((height, width, 3), 128, dtype=np.uint8)
     engine.caption([grey])
     if batch > 1:
-        with suppress(*engine.out_of_memory):
+        with suppress(MemoryError):
             engine.caption([grey] * batch)
 
 

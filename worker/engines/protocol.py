@@ -51,6 +51,10 @@ class EngineGone(ModelNotReady):
     """The answer of an engine that has none any more: another is to be made in its place."""
 
 
+class DeviceBroken(EngineGone):
+    """No engine of this process can answer any more: the process is to end."""
+
+
 Stopped = Callable[[], Sequence[bool]]
 """For each picture of a batch, in order: whether its caption is not wanted any more."""
 
@@ -70,10 +74,6 @@ class Engine(Protocol):
     def revision(self) -> str:
         """The commit of the hub repository, or a hash of the local weights."""
 
-    @property
-    def out_of_memory(self) -> tuple[type[BaseException], ...]:
-        """What `caption` raises when a smaller batch may work."""
-
     def caption(
         self,
         pictures: Sequence[Pixels],
@@ -85,4 +85,6 @@ class Engine(Protocol):
 
         `stopped` is asked as often as there is a moment to stop at, such as each token. A picture
         whose caption was cut short by it has `None`.
+
+        Raises `MemoryError` when a smaller batch may work, and `DeviceBroken` when no other will.
         """

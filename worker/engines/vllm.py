@@ -60,7 +60,6 @@ class VllmEngine:
 
     image_size = Within(SIDE, SIDE)
     resampling = Resampling.BICUBIC
-    out_of_memory: tuple[type[BaseException], ...] = (MemoryError,)
 
     def __init__(self, server: Server, card: Card, *, max_new_tokens: int) -> None:
         self._server = server
