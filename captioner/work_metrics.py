@@ -1,7 +1,8 @@
 """The metrics of what workers have done: batches, stages, tokens, pictures that ended, webhooks.
 
 The same families for the whole service, from the sums in the database, and for one worker, from its
-own: they differ by their prefix, so that nothing is counted twice where both are scraped.
+own: they differ by their prefix, so that nothing is counted twice where both are scraped. Each
+bound of a histogram is a series, so there is none before there is something in it.
 """
 
 from collections import defaultdict
@@ -57,6 +58,8 @@ def _sizes(by_model: Sums, prefix: str) -> Histogram:
     family = Histogram(f"{prefix}_batch_images", "Pictures in a batch.", labels=["model"])
     for model, counted in by_model.items():
         found = [counted.get(figures.batches_up_to(size), 0.0) for size in (*SIZES, SIZES[-1] + 1)]
+        if not any(found):
+            continue
         bounds = [str(float(size)) for size in SIZES]
         family.add_metric([model], _buckets(bounds, found), sum_value=counted.get("images", 0.0))
     return family
@@ -84,6 +87,8 @@ def _times(by_model: Sums, prefix: str) -> Histogram:
     for model, counted in by_model.items():
         for stage in STAGES:
             found = [counted.get(figures.times_up_to(stage, s), 0.0) for s in (*SECONDS, BEYOND)]
+            if not any(found):
+                continue
             total = counted.get(figures.seconds_of(stage), 0.0)
             family.add_metric([model, stage], _buckets(bounds, found), sum_value=total)
     return family
