@@ -1,9 +1,9 @@
 """The shapes of what a stream tells of a job, besides its images."""
 
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.schemas import Counts, Urls
 from api.style_view import StyledView
@@ -25,19 +25,25 @@ class Advance(BaseModel):
 
 
 class PartialStyles(BaseModel):
-    """Styled captions as they are being written: the last of them may be cut short. Some may be
-    left out; the image's own event has them all.
+    """Styled captions as they are being written: the last of them may be cut short. None are there
+    at first. Some events may be left out; the image's own has all captions.
     """
 
     id: UUID
     position: int
+    caption: Annotated[str | None, Field(description="The plain caption.")]
     styled: list[StyledView]
 
     @classmethod
     def of(cls, whisper: Whisper) -> Self:
         """The view of what was overheard."""
         styled = [StyledView(style=style, captions=list(them)) for style, them in whisper.styled]
-        return cls(id=whisper.job_id, position=whisper.position, styled=styled)
+        return cls(
+            id=whisper.job_id,
+            position=whisper.position,
+            caption=whisper.caption or None,
+            styled=styled,
+        )
 
 
 class JobEnd(BaseModel):

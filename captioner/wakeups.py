@@ -53,11 +53,13 @@ class Herald:
                 extra={"action": "announce_failed"},
             )
 
-    def whisper(self, job_id: UUID, position: int, styled: Any) -> None:
-        """Say what an image's styled captions are so far. It may get lost, and nobody minds."""
+    def whisper(self, job_id: UUID, position: int, styled: Any, *, caption: str) -> None:
+        """Say what an image's plain caption is, and what the styled ones are so far. It may get
+        lost, and nobody minds.
+        """
         if time.monotonic() < self._silent_until:
             return
-        said = {"job": str(job_id), "position": position, "styled": styled}
+        said = {"job": str(job_id), "position": position, "caption": caption, "styled": styled}
         try:
             self._client.publish(WHISPERS, json.dumps(said))
         except (redis.RedisError, OSError):
@@ -71,6 +73,7 @@ class Whisper:
     job_id: UUID
     position: int
     styled: tuple[tuple[str, tuple[str, ...]], ...]
+    caption: str = ""
 
     @classmethod
     def parse(cls, data: bytes) -> Self | None:
@@ -78,8 +81,9 @@ class Whisper:
         try:
             said = json.loads(data)
             styled = tuple((str(style), tuple(map(str, texts))) for style, texts in said["styled"])
-            return cls(UUID(said["job"]), int(said["position"]), styled)
-        except (ValueError, KeyError, TypeError):
+            caption = str(said.get("caption", ""))  # an older worker says none
+            return cls(UUID(said["job"]), int(said["position"]), styled, caption)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 

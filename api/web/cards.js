@@ -6,6 +6,7 @@ const STATES = {
   sending: "Sending…",
   queued: "In line…",
   running: "Being looked at…",
+  styling: "Writing in your styles…",
   canceled: "Canceled",
 };
 
@@ -42,7 +43,7 @@ export class Card {
   is(state, words = STATES[state]) {
     this.state = this.element.dataset.state = state;
     put(this.#part("state"), words || "");
-    this.#part("remove").hidden = ["waiting", "sending", "queued", "running"].includes(state);
+    this.#part("remove").hidden = ["waiting", "sending", "queued", "running", "styling"].includes(state);
   }
 
   fails(words) {
@@ -52,15 +53,19 @@ export class Card {
   /** Take what the server says of the image: see the routes' `images` and the event `image`. */
   take(view) {
     if (view.status === "succeeded") this.#captioned(view);
+    else if (view.status === "styling") this.writing(view);
     else if (view.status === "canceled") this.is("canceled");
     else if (view.status === "failed") {
       this.fails(view.error?.detail || view.error?.title || "It failed.");
     }
   }
 
-  /** Show styled captions that are still being written. */
-  writing(styled) {
-    this.#styled({ styled }, true);
+  /** Show the plain caption, if it is told, and styled ones that are still being written. */
+  writing({ caption, styled }) {
+    if (this.ended) return;
+    if (caption) this.#plain(caption);
+    if (this.state !== "styling") this.is("styling");
+    this.#styled({ styled });
   }
 
   remove() {
@@ -68,26 +73,29 @@ export class Card {
     this.element.remove();
   }
 
+  #plain(caption) {
+    this.caption = caption;
+    put(this.#part("caption"), caption);
+    for (const img of this.element.querySelectorAll(".picture img")) img.alt = caption;
+    this.#part("copy").hidden = false;
+    this.#part("copy").setAttribute("aria-label", `Copy the caption of ${this.name}`);
+  }
+
   #captioned(view) {
-    this.caption = view.caption;
-    put(this.#part("caption"), view.caption);
-    for (const img of this.element.querySelectorAll(".picture img")) img.alt = view.caption;
+    this.#plain(view.caption);
     list(this.#part("tags"), view.tags || []);
     const marks = [];
     if (view.flagged === true) marks.push(["Flagged", "flagged"]);
     if (view.flagged === false) marks.push(["Not flagged", "clear"]);
     if (view.cached) marks.push(["From the cache", "cached"]);
     list(this.#part("marks"), marks.map(([text]) => text), marks.map(([, kind]) => kind));
-    this.#part("copy").hidden = false;
-    this.#part("copy").setAttribute("aria-label", `Copy the caption of ${this.name}`);
     this.is("done");
     this.#styled(view);
   }
 
-  #styled({ styled, style_warning: warning }, writing = false) {
+  #styled({ styled, style_warning: warning }) {
     const part = this.#part("styled");
     const made = (styled || []).map(({ style, captions }) => section(style, captions));
-    if (writing) made.push(paragraph("hint", "Writing in your styles…"));
     if (warning) made.push(paragraph("warning", warning.detail || warning.title));
     part.replaceChildren(...made);
     part.hidden = made.length === 0;

@@ -66,7 +66,8 @@ async function look(id, news) {
     try {
       const job = await json(`/captionImage/${id}`);
       failed = 0;
-      job.images.filter((image) => image.finished_at).forEach(news.image);
+      const told = (image) => image.finished_at || image.status === "styling";
+      job.images.filter(told).forEach(news.image);
       news.progress(job.status);
       if (FINAL.includes(job.status)) return;
     } catch (error) {

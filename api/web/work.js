@@ -84,7 +84,7 @@ export class Work {
         cards[view.position]?.take(view);
         this.changed();
       },
-      partial: (view) => cards[view.position]?.writing(view.styled),
+      partial: (view) => cards[view.position]?.writing(view),
       progress: (status) => {
         const waiting = cards.filter((card) => card.state === "queued");
         if (status === "running") this.#all(waiting, (card) => card.is("running"));

@@ -10,7 +10,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests import processes, stacks, talker
 from tests.browser import chromium
+from tests.gemini_server import GeminiServer, serving
 from tests.integration.calls import ready_models
+from tests.integration.styling import environment as with_styles
 from tests.stacks import Stack
 
 MODELS = {"blip", "intern_vlm"}
@@ -32,10 +34,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def gemini() -> Iterator[GeminiServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def base(
+    stack: Stack, gemini: GeminiServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of the service."""
     folder: Path = tmp_path_factory.mktemp("service")
-    environment = {**stack.environment, **ENVIRONMENT}
+    environment = {**with_styles(stack, gemini), **ENVIRONMENT}
     upgraded = [processes.CAPTIONER, "db", "upgrade"]
     with processes.running(upgraded, environment, log=folder / "db.log") as upgrade:
         assert upgrade.wait(timeout=60) == 0

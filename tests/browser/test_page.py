@@ -131,3 +131,23 @@ def test_pictures_may_be_dropped_and_pasted(page: Page, way: str) -> None:
     page.evaluate("event => document.body.dispatchEvent(event)", event)
     start(page)
     expect(card(page, "given.png")).to_have_attribute("data-state", "done")
+
+
+@pytest.mark.parametrize("carried", ["a file", "text"])
+def test_a_file_that_is_dragged_over_the_page_may_be_dropped_and_text_goes_its_way(
+    page: Page, carried: str
+) -> None:
+    """Where it is not prevented a browser opens the file in place of the page."""
+    prevented = page.evaluate(
+        """carried => {
+            const dataTransfer = new DataTransfer();
+            if (carried === "text") dataTransfer.setData("text/plain", "words");
+            else dataTransfer.items.add(new File(["x"], "given.png", {type: "image/png"}));
+            const over = new DragEvent("dragover", {bubbles: true, cancelable: true, dataTransfer});
+            return !document.body.dispatchEvent(over);
+        }""",
+        carried,
+    )
+    is_file = carried == "a file"
+    assert prevented == is_file
+    assert ("over" in (page.locator("#drop").get_attribute("class") or "")) == is_file

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from captioner.styles import Style
 from tests.browser.using import YES, cards, chatting, pick, picked, start
 from tests.pictures import plain
 
@@ -16,12 +17,13 @@ def test_a_keyboard_is_enough(page: Page) -> None:
     picked(page, one_png=plain("red"), two_png=plain("blue"))
     page.get_by_label("Choose pictures").focus()
     reached = []
-    for _ in range(12):
+    for _ in range(30):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id"))
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.value"))
         if reached[-1] == "start":
             break
-    assert reached == ["model", "prompt", "tags", "anew", "start"]
+    wishes = [f"style-{name}" for name in ("count", "tone", "language", "emoji", "hashtags")]
+    assert reached == ["model", "prompt", "tags", "anew", *Style, *wishes, "start"]
     page.keyboard.press("Enter")
     expect(cards(page, "done")).to_have_count(2)
     page.get_by_role("button", name="Remove one.png").press("Enter")

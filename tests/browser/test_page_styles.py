@@ -1,69 +1,133 @@
-"""Styles on the page, by their contract: the test plays the routes of a server that has them."""
+"""Styles on the page, from a service whose Gemini is a server of ours."""
 
 import json
 import re
 
-from playwright.sync_api import Page, Route, expect
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Told
 from tests.browser.using import card, picked, start
+from tests.gemini_server import UNSAFE, GeminiServer, Trouble
 from tests.pictures import plain
 
-STYLES = {
-    "styles": [
-        {"name": "Witty", "description": "It makes people smile."},
-        {"name": "Short & Punchy", "description": "A few words."},
-    ],
-    "stylers": {"default": "gemini", "configured": True},
-}
+CAPTION = "a grey wall"
 
 
-def test_styles_are_chosen_and_captions_in_them_shown(page: Page) -> None:
-    """What a server with styles says, by its contract: the routes are played by the test."""
-    forms: list[str] = []
-    styled = [{"style": "Witty", "captions": ["Wall <b>street</b> 🧱", "Off the wall"]}]
-    view = {"position": 0, "status": "succeeded", "caption": "a wall", "tags": None,
-            "flagged": None, "cached": False, "finished_at": "x"}  # fmt: skip
-    first = {**view, "styled": None, "style_status": None, "style_warning": None}
-    last = {
-        **view,
-        "styled": styled,
-        "style_status": "fallback",
-        "style_warning": {"code": "x", "title": "Plain", "detail": "Only one."},
-    }
+@pytest.fixture
+def styler(gemini: GeminiServer):
+    gemini.asked.clear()
+    yield gemini
+    gemini.troubles.clear()
+    gemini.pause_s = gemini.takes_s = 0.0
 
-    def submit(route: Route) -> None:
-        forms.append(route.request.post_data_buffer.decode("latin-1"))
-        route.fulfill(status=202, json={"id": "7", "status": "queued"})
 
-    partial = {"id": "7", "position": 0, "styled": [{"style": "Witty", "captions": ["Re"]}]}
-    events = "".join(
-        f"event: {name}\nid: {n}\ndata: {json.dumps(data)}\n\n"
-        for n, (name, data) in enumerate(
-            [("image", first), ("partial", partial), ("image", last), ("end", {})], 1
-        )
-    )
-    page.route("**/api/styles", lambda route: route.fulfill(json=STYLES))
-    page.route("**/captionImage", submit)
-    page.route(
-        "**/events", lambda route: route.fulfill(content_type="text/event-stream", body=events)
-    )
-    page.reload()
-    page.get_by_label("Witty").check()
-    page.get_by_label("Captions of each").fill("2")
+def wish(page: Page, *styles: str) -> None:
+    for style in styles:
+        page.get_by_label(style).check()
+
+
+def test_every_style_of_the_server_can_be_chosen(page: Page, http: httpx.Client) -> None:
+    names = [style["name"] for style in http.get("/api/styles").json()["styles"]]
+    assert len(names) == 8
+    for name in names:
+        expect(page.get_by_role("group", name="Styles").get_by_label(name)).to_be_visible()
+
+
+def test_what_was_chosen_is_asked_for_and_its_captions_are_shown(
+    page: Page, styler: GeminiServer
+) -> None:
+    wish(page, "Witty", "Poetic")
+    page.get_by_label("Captions of each").fill("3")
     page.get_by_label("Hashtags").uncheck()
+    page.get_by_label("Emoji").uncheck()
     page.get_by_label("Tone").fill("warm")
     picked(page, one_png=plain("red"))
     start(page)
-    expect(card(page, "one.png").get_by_role("heading", name="Witty")).to_be_visible()
-    expect(page.locator(".styled section p")).to_have_text(styled[0]["captions"])
-    expect(page.locator(".styled .warning")).to_have_text("Only one.")
-    expect(page.get_by_role("button", name="Copy this Witty caption")).to_have_count(2)
-    sent = re.findall(r'name="(style\w*)"\r\n\r\n(.*?)\r\n', forms[0])
-    assert sent == [
-        ("styles", "Witty"), ("style_count", "2"), ("style_emoji", "true"),
-        ("style_hashtags", "false"), ("style_tone", "warm"),
-    ]  # fmt: skip
+    mine = card(page, "one.png")
+    expect(mine).to_have_attribute("data-state", "done", timeout=30_000)
+    expect(mine.locator(".caption")).to_have_text(CAPTION)
+    expect(mine.get_by_role("heading", level=3)).to_have_text(["Witty", "Poetic"])
+    expect(mine.locator(".styled section p")).to_have_text(
+        [f"{style} {n}: {CAPTION}" for style in ("Witty", "Poetic") for n in (1, 2, 3)]
+    )
+    expect(mine.get_by_role("button", name="Copy this Poetic caption")).to_have_count(3)
+    (asked,) = styler.asked
+    assert (asked.wishes["tone"], asked.wishes["captions_per_style"]) == ("warm", 3)
+    assert (asked.wishes["emoji"], asked.wishes["hashtags"]) == ("none", "none")
+
+
+def test_the_plain_caption_is_shown_while_the_styler_has_not_said_a_word(
+    page: Page, styler: GeminiServer
+) -> None:
+    styler.takes_s = 4
+    wish(page, "Witty")
+    picked(page, one_png=plain("red"))
+    start(page)
+    mine = card(page, "one.png")
+    expect(mine.locator(".caption")).to_have_text(CAPTION)
+    expect(mine.locator(".state")).to_have_text("Writing in your styles…")
+    expect(mine.locator(".picture img")).to_have_attribute("alt", CAPTION)
+    expect(mine.get_by_role("button", name="Copy the caption of one.png")).to_be_visible()
+    assert mine.get_attribute("data-state") == "styling"
+    assert mine.locator(".styled section").count() == 0
+    expect(mine).to_have_attribute("data-state", "done", timeout=30_000)
+    expect(mine.locator(".state")).to_be_hidden()
+    expect(mine.locator(".styled section p").first).to_contain_text(f"Witty 1: {CAPTION}")
+
+
+def test_styled_captions_grow_as_they_are_written(page: Page, styler: GeminiServer) -> None:
+    styler.pause_s = 0.4
+    wish(page, "Witty", "Poetic", "Evocative")
+    picked(page, one_png=plain("red"))
+    start(page)
+    mine = card(page, "one.png")
+    expect(mine.get_by_role("heading", name="Witty")).to_be_visible()
+    assert mine.get_attribute("data-state") == "styling"
+    assert mine.get_by_role("heading", name="Evocative").count() == 0
+    expect(mine).to_have_attribute("data-state", "done", timeout=30_000)
+    expect(mine.get_by_role("heading", level=3)).to_have_text(["Witty", "Poetic", "Evocative"])
+
+
+def test_markup_of_a_styler_is_text(page: Page, styler: GeminiServer) -> None:
+    sly = ["<img src=x onerror=alert(1)> 🧱", "</p><script>alert(2)</script>"]
+    said = {"styles": [{"style": "Witty", "captions": sly}]}
+    styler.troubles = [Trouble(text=json.dumps(said))]
+    wish(page, "Witty")
+    picked(page, one_png=plain("red"))
+    start(page)
+    expect(card(page, "one.png").locator(".styled section p")).to_have_text(sly)
+    assert page.locator(".styled img, .styled script").count() == 0
+
+
+def test_a_picture_without_its_styles_says_why_and_has_its_caption(
+    page: Page, styler: GeminiServer
+) -> None:
+    styler.troubles = [UNSAFE, UNSAFE]
+    wish(page, "Witty")
+    picked(page, one_png=plain("red"))
+    start(page)
+    mine = card(page, "one.png")
+    expect(mine.locator(".styled .warning")).to_contain_text("held its answer back")
+    expect(mine.locator(".caption")).to_have_text(CAPTION)
+    expect(page.get_by_role("status")).to_have_text(re.compile("1 of 1 captioned"))
+
+
+def test_where_no_stream_gets_through_it_is_looked_at_and_shows_the_same(
+    page: Page, styler: GeminiServer, told: Told
+) -> None:
+    told.expected = ("/events",)
+    page.route("**/events", lambda route: route.abort())
+    styler.takes_s = 4
+    wish(page, "Witty")
+    picked(page, one_png=plain("red"))
+    start(page)
+    mine = card(page, "one.png")
+    expect(mine.locator(".caption")).to_have_text(CAPTION)
+    assert mine.get_attribute("data-state") == "styling"
+    expect(mine).to_have_attribute("data-state", "done", timeout=30_000)
+    expect(mine.get_by_role("heading", name="Witty")).to_be_visible()
 
 
 def test_without_styles_their_section_stays_away(page: Page, told: Told) -> None:

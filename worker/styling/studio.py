@@ -29,6 +29,7 @@ from worker.styling.course import Course
 from worker.styling.loop import Loop
 from worker.styling.protocol import Styler as Asked
 from worker.styling.reading import Captions
+from worker.styling.whispers import Whispers
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Studio:
         self._running = 0
         self._again = False
         self.breaker = Breaker()
+        self._whispers = Whispers(parts.herald, f"whispers-{styler}")
 
     def look(self) -> None:
         """Begin where no message said so, or where it was lost."""
@@ -74,6 +76,7 @@ class Studio:
     def close(self) -> None:
         """End the threads, each after the image that it has."""
         self._threads.shutdown(cancel_futures=True)
+        self._whispers.close()
         if self._course is not None:
             self._loop.submit(self._course.styler.close()).result(timeout=5)
         self._loop.close()
@@ -151,11 +154,8 @@ class Studio:
                 called=lambda: self._parts.meters.styler_called(self._styler),
             )
         halt = self._parts.held.halt_of(claim)
-        return await self._course.run(claim, tell=partial(self._tell, claim), halt=halt)
-
-    def _tell(self, claim: Claim, so_far: Captions) -> None:
-        if so_far:
-            self._parts.herald.whisper(claim.job_id, claim.position, so_far)
+        self._whispers.say(claim)  # its caption is known before its styles
+        return await self._course.run(claim, tell=partial(self._whispers.say, claim), halt=halt)
 
     def _settle(self, outcomes: list[StyleOutcome]) -> None:
         for outcome in outcomes:
