@@ -16,6 +16,7 @@ from captioner.styles import (
     Style,
     Styler,
     Styling,
+    listed,
     styling,
 )
 
@@ -60,7 +61,7 @@ LANGUAGES = {"anyOf": [{"type": "string", "maxLength": MAX_LANGUAGE_CHARS}, {"ty
 
 def _names(given: object) -> object:
     """A list as it is; one text as the names that stand in it with commas between."""
-    return [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+    return listed(given) if isinstance(given, str) else given
 
 
 class OptionFields(BaseModel):

@@ -99,6 +99,28 @@ def named(name: str) -> Style:
     return style
 
 
+def listed(text: str) -> list[str]:
+    """The names in one text, with commas between.
+
+    A longer name may have commas of its own: what follows one in small letters, in two words or
+    more of which none names a style, belongs to the name before ("Short and punchy, under ten
+    words"). Anything else is a name, and refused by `named` if there is no such style.
+    """
+    names: list[str] = []
+    for part in map(str.strip, text.split(",")):
+        if names and _goes_on(part):
+            names[-1] = f"{names[-1]}, {part}"
+        else:
+            names.append(part)
+    return names
+
+
+def _goes_on(part: str) -> bool:
+    words = part.split()
+    plain = len(words) > 1 and all(word.isalnum() for word in words)
+    return plain and part[0].islower() and not any(word in _BY_WORD for word in words)
+
+
 @dataclass(frozen=True)
 class Styling:
     """What a request wishes beside its plain captions. It is stored with the job."""

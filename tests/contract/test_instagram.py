@@ -26,14 +26,14 @@ from tests.gemini_server import (
 )
 from tests.integration.calls import problem
 from tests.integration.styling import NONE_OUTSIDE
-from tests.pictures import encoded, plain, png, scenes, sure
+from tests.pictures import b64, encoded, plain, png, scenes, sure
 from tests.stacks import Stack
 
 STYLES = ("Witty", "Inspirational", "Minimalist", "Poetic", "Intriguing Q&A", "Evocative",
           "Feeling-focused", "Short & Punchy")  # fmt: skip
 LONGER = ("Witty & Humorous", "Inspirational / Motivational", "Minimalist / Aesthetic",
           "Poetic or Lyrical", "Intriguing Question & Answer", "Evocative (paints a scene)",
-          "Feeling-focused / Emotional", "Short and punchy")  # fmt: skip
+          "Feeling-focused / Emotional", "Short and punchy, under ten words")  # fmt: skip
 ANSWER = document()["paths"]["/upload_image/"]["post"]["responses"]["200"]["content"]
 COMPONENTS = document()["components"]
 
@@ -67,8 +67,8 @@ def service(
         yield base
 
 
-def upload(http: httpx.Client, data: bytes, name: str = "a.png", **how) -> httpx.Response:
-    return http.post("/upload_image/", files={"file": (name, data, "image/png")}, **how)
+def upload(http: httpx.Client, picture: bytes, name: str = "a.png", **how) -> httpx.Response:
+    return http.post("/upload_image/", files={"file": (name, picture, "image/png")}, **how)
 
 
 # POST /upload_image/: form field `file` in, an array of styles with two captions each out
@@ -104,10 +104,27 @@ def test_a_jpeg_is_taken_as_well(http, gemini) -> None:
     assert len(answer.json()) == 8
 
 
-def test_the_longer_names_of_its_styles_are_taken(http, gemini) -> None:
-    answer = upload(http, plain(), params={"styles": list(LONGER)})
-    assert answer.status_code == 200
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"params": {"styles": list(LONGER)}},
+        {"params": {"styles": ", ".join(LONGER)}},
+        {"data": {"styles": list(LONGER)}},
+        {"data": {"styles": ", ".join(LONGER)}},
+    ],
+    ids=["query, several", "query, one", "form, several", "form, one"],
+)
+def test_the_longer_names_of_its_styles_are_taken(http, gemini, how: dict) -> None:
+    answer = upload(http, plain(), **how)
+    assert answer.status_code == 200, answer.text
     assert [each["style"] for each in answer.json()] == list(STYLES)
+
+
+@pytest.mark.parametrize("styles", [list(LONGER), ", ".join(LONGER)], ids=["list", "text"])
+def test_they_are_taken_in_json_as_well(http, gemini, styles: object) -> None:
+    body = {"imgb64": b64(plain()), "styles": styles, "style_count": 1}
+    (one,) = http.post("/captionImageBlocking", json=body).json()["styled"]
+    assert [each["style"] for each in one["styled"]] == list(STYLES)
 
 
 # GET /healthz, GET /readyz

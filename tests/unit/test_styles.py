@@ -3,7 +3,7 @@
 import pytest
 
 from captioner.errors import InvalidStyle
-from captioner.styles import ALIASES, MEANINGS, Style, Styler, Styling, named, styling
+from captioner.styles import ALIASES, MEANINGS, Style, Styler, Styling, listed, named, styling
 
 
 @pytest.mark.parametrize("style", list(Style))
@@ -30,6 +30,31 @@ def test_a_style_is_found_by_its_name_in_any_case(style: Style) -> None:
 )
 def test_longer_names_and_aliases_are_taken(name: str, style: Style) -> None:
     assert named(name) is style
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Witty", ["Witty"]),
+        ("witty,poetic , Short & Punchy", ["witty", "poetic", "Short & Punchy"]),
+        ("Short and punchy, under ten words", ["Short and punchy, under ten words"]),
+        (
+            "Short and punchy, under ten words, Witty",
+            ["Short and punchy, under ten words", "Witty"],
+        ),
+        ("Witty, with a wink, or two of them", ["Witty, with a wink, or two of them"]),
+        ("Poetic, in four lines,all", ["Poetic, in four lines", "all"]),
+        ("Witty, Gothic", ["Witty", "Gothic"]),
+        ("witty, gothic", ["witty", "gothic"]),
+        ("witty, feelng-focused", ["witty", "feelng-focused"]),
+        ("witty, intrigueing q&a", ["witty", "intrigueing q&a"]),
+        ("witty, shrot and punchy", ["witty", "shrot and punchy"]),
+        ("under ten words", ["under ten words"]),
+        ("Witty,", ["Witty", ""]),
+    ],
+)
+def test_commas_stand_between_names_and_within_longer_ones(text: str, names: list[str]) -> None:
+    assert listed(text) == names
 
 
 @pytest.mark.parametrize("name", ["", "wittyish", "Baroque", "42", "x" * 65, "\x00"])
