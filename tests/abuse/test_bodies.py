@@ -1,4 +1,4 @@
-"""Rows 4 to 8, and 29: bodies that are too large, or are not what they should be."""
+"""Rows 4 to 8, 21, 22 and 29: bodies that are too large, or are not what they should be."""
 
 import json
 import random
@@ -15,6 +15,7 @@ from tests.integration.door import Door, opened
 from tests.pictures import b64, encoded, plain
 from tests.processes import held_mib
 from tests.stacks import Stack
+from tests.unit.outbound.test_refused_urls import ADDRESSES, ODD_FORMS, TEXTS
 
 MIB = 2**20
 BODY = 15 * MIB
@@ -223,5 +224,13 @@ def test_row_29_a_hostile_style_is_refused_and_hardly_quoted(door: Door, wish: d
     problem(sent, 400, "invalid_style")
 
 
-def test_rows_4_to_8_and_29_take_little_and_leave_nothing_in_the_log(watch: Watch) -> None:
+def test_rows_21_and_22_a_url_that_leads_inside_is_refused_at_once(door: Door) -> None:
+    hosts = [f"[{each}]" if ":" in each else each for each in (*ADDRESSES, *ODD_FORMS)]
+    whole = [each for each in TEXTS if "\ud800" not in each]  # half a character is no JSON
+    for url in (*whole, *(f"http://{host}/" for host in hosts)):
+        answer = door.http.post("/captionImage", json={"imgurls": [url]})
+        problem(answer, 422, "url_not_allowed")
+
+
+def test_rows_4_to_8_21_22_and_29_take_little_and_leave_nothing_in_the_log(watch: Watch) -> None:
     watch.check(b64(plain())[:64], "passwd")

@@ -8,14 +8,14 @@ import pytest
 from api.headers import fixed
 from captioner.settings import Settings
 from tests.abuse.raw import Answer, send
-from tests.integration.access import Guarded, guarded
+from tests.abuse.watch import Watched, watched
 from tests.stacks import Stack
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder: Path = tmp_path_factory.mktemp("http")
-    with guarded(stack, folder, api_processes="1", hsts_s="600") as started:
+    with watched(stack, folder, api_processes="1", hsts_s="600") as started:
         yield started
 
 
@@ -49,18 +49,18 @@ def refused(answer: Answer, *allowed: int) -> None:
 @pytest.mark.parametrize("form", SMUGGLED.values(), ids=SMUGGLED)
 def test_a_request_hidden_in_the_body_of_another_is_never_answered(api, form) -> None:
     body = b"POST /captionImage HTTP/1.1\r\nHost: a\r\n" + form % (len(HIDDEN), HIDDEN)
-    refused(send(api.url, body), 400, 501)
+    refused(api.watch.send(body), 400, 501)
 
 
 def test_headers_of_100_kb_are_refused(api) -> None:
-    one = send(api.url, GET + b"X: " + b"a" * 100_000 + b"\r\n\r\n")
-    many = send(api.url, GET + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n")
+    one = api.watch.send(GET + b"X: " + b"a" * 100_000 + b"\r\n\r\n")
+    many = api.watch.send(GET + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n")
     for answer in (one, many):
         refused(answer, 431)
 
 
 def test_an_address_of_100_kb_is_refused(api) -> None:
-    refused(send(api.url, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), 414)
+    refused(api.watch.send(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), 414)
 
 
 @pytest.mark.parametrize("begun", [b"", b"Content-Length: 100000\r\n\r\nabc"], ids=["head", "body"])
@@ -79,7 +79,7 @@ def test_a_request_that_does_not_come_is_told_so_with_its_name_in_the_log(api, b
 
 @pytest.mark.parametrize("method", [b"FOO", b"PROPFIND", b"TRACE", b"PATCH"])
 def test_a_method_that_is_not_known_is_refused(api, method) -> None:
-    answer = send(api.url, method + GET.removeprefix(b"GET") + b"Connection: close\r\n\r\n")
+    answer = api.watch.send(method + GET.removeprefix(b"GET") + b"Connection: close\r\n\r\n")
     assert answer.statuses == [405]
     assert answer.problem["code"] == "method_not_allowed"
 
@@ -96,7 +96,7 @@ def test_a_method_that_is_not_known_is_refused(api, method) -> None:
     ],
 )
 def test_a_first_line_that_is_none_is_refused(api, line) -> None:
-    refused(send(api.url, line + b"Host: a\r\n\r\n"), 400, 501, 505)
+    refused(api.watch.send(line + b"Host: a\r\n\r\n"), 400, 501, 505)
 
 
 def test_a_large_body_that_is_announced_is_refused_before_it_is_sent(api) -> None:
@@ -104,10 +104,10 @@ def test_a_large_body_that_is_announced_is_refused_before_it_is_sent(api) -> Non
     ask = b"Expect: 100-continue\r\nContent-Length: 999999999\r\nContent-Type: application/json\r\n"
     post = b"POST /captionImage HTTP/1.1\r\nHost: a\r\n" + ask
     for header, status in ((b"", 401), (b"Authorization: Bearer " + key + b"\r\n", 413)):
-        answer = send(api.url, post + header + b"\r\n")
+        answer = api.watch.send(post + header + b"\r\n")
         assert [each for each in answer.statuses if each != 100] == [status]
         assert answer.problem["status"] == status
-    refused(send(api.url, GET + b"Expect: a-miracle\r\n\r\n"), 417)
+    refused(api.watch.send(GET + b"Expect: a-miracle\r\n\r\n"), 417)
 
 
 def test_a_key_in_a_request_that_cannot_be_read_is_neither_shown_nor_logged(api) -> None:
@@ -118,7 +118,11 @@ def test_a_key_in_a_request_that_cannot_be_read_is_neither_shown_nor_logged(api)
         f"X-API-Key\x01{key}: a".encode(),
         f"X-API-Key: {key}".encode() + b"\xff" * 20_000,
     ):
-        answer = send(api.url, GET + header + b"\r\n\r\n")
+        answer = api.watch.send(GET + header + b"\r\n\r\n")
         assert key.encode() not in answer.data
-    send(api.url, f"GET /healthz?key={key} HTTP/x\r\n\r\n".encode())
+    api.watch.send(f"GET /healthz?key={key} HTTP/x\r\n\r\n".encode())
     assert key not in api.door.log.read_text(encoding="utf-8", errors="replace")
+
+
+def test_row_36_takes_little_and_leaves_nothing_in_the_log(api) -> None:
+    api.check()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import redis
 
+from tests.abuse.watch import Watched, watched
 from tests.integration.access import Guarded, guarded
 from tests.integration.calls import files, problem
 from tests.integration.door import opened
@@ -23,10 +24,10 @@ OPERATORS_KEY = "a-key-of-the-settings"
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder: Path = tmp_path_factory.mktemp("limits")
     limits = {"rate_limit": f"{LIMIT}/minute", "quota_images_per_day": "10"}
-    with guarded(stack, folder, api_processes="2", **limits) as started:
+    with watched(stack, folder, api_processes="2", **limits) as started:
         yield started
 
 
@@ -112,6 +113,13 @@ def test_row_27_who_shows_no_key_uses_up_nobody_elses_requests(stack, tmp_path) 
         assert operator.get("/captionImage").headers["RateLimit-Remaining"] == "17"
 
 
+def test_row_27_many_keys_from_one_address_count_each_for_itself(api: Guarded) -> None:
+    """So that nobody behind a shared address is shut out by another; guessing counts by address."""
+    for key in (api.key("hugo"), api.key("hugo")):
+        with api.client(key) as client:
+            assert burst(client, LIMIT + 10) == {200: LIMIT, 429: 10}
+
+
 def test_row_27_without_redis_each_process_counts_by_itself(stack: Stack, tmp_path: Path) -> None:
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     broker = stack.environment.get("CAPTIONER_BROKER_URL", stack.environment["CAPTIONER_REDIS_URL"])
@@ -178,3 +186,7 @@ def test_row_28_without_keys_an_ipv6_network_is_one_caller(stack: Stack, tmp_pat
         problem(answers[2], 429, "queue_full")
         for answer in (answers[0], answers[1], answers[3]):
             assert door.http.delete(answer.headers["Location"]).status_code == 200
+
+
+def test_rows_26_to_28_take_little_and_leave_nothing_in_the_log(api: Watched) -> None:
+    api.check()

@@ -16,7 +16,7 @@ from captioner.access import keys
 from captioner.settings import Settings
 from cli import data_folder, parts
 from models import Base
-from tests.abuse.raw import send
+from tests.abuse.watch import Watched, watched
 from tests.integration.access import Guarded, guarded
 from tests.integration.calls import files, problem
 from tests.pictures import b64, encoded
@@ -32,14 +32,16 @@ EVIL_ID = "x\r\nforged log line"
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def api(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder: Path = tmp_path_factory.mktemp("secrets")
     more = {"api_key": ADMIN_KEY, "webhook_secrets": WEBHOOK_SECRET, "rate_limit": "100/second"}
-    with guarded(stack, folder, outbound_allow="pictures.invalid", **more) as started:
+    with watched(
+        stack, folder, api_processes="1", outbound_allow="pictures.invalid", **more
+    ) as started:
         yield started
 
 
-def use(api: Guarded, key: str, picture: bytes) -> None:
+def use(api: Watched, key: str, picture: bytes) -> None:
     """Show the key, right and wrong, on every kind of call, with all that is secret."""
     with api.client(key) as client:
         sent = client.post(
@@ -58,11 +60,11 @@ def use(api: Guarded, key: str, picture: bytes) -> None:
         client.post("/api/admin/reset-cache")
         client.get(f"/{key}")
     line = f"GET /captionImage HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}"
-    send(api.url, f"{line}\x00\r\n\r\n".encode())
-    send(api.url, f"{line}\r\nX-Request-ID: {EVIL_ID}\r\nConnection: close\r\n\r\n".encode())
+    api.watch.send(f"{line}\x00\r\n\r\n".encode())
+    api.watch.send(f"{line}\r\nX-Request-ID: {EVIL_ID}\r\nConnection: close\r\n\r\n".encode())
 
 
-def test_row_33_neither_log_nor_database_nor_redis_has_a_secret(api: Guarded) -> None:
+def test_row_33_neither_log_nor_database_nor_redis_has_a_secret(api: Watched) -> None:
     picture = encoded(Image.effect_noise((64, 64), 99))
     good, revoked = api.key("canary"), api.key("canary")
     api.revoke(revoked)
@@ -153,3 +155,7 @@ def test_row_33_a_problem_never_quotes_a_key(api: Guarded) -> None:
         for path in ("/captionImage", "/metrics", "/workers"):
             answer = httpx.get(f"{api.url}{path}", headers=headers)
             assert key not in answer.text + json.dumps(dict(answer.headers))
+
+
+def test_rows_31_and_33_take_little_and_leave_nothing_in_the_log(api: Watched) -> None:
+    api.check(ADMIN_KEY, PROMPT, NAME, WEBHOOK_SECRET, "canary-of-a-signed-url")
