@@ -71,7 +71,7 @@ class CollectiveUnsupported(RequestError):
 
 
 class InvalidPrompt(RequestError):
-    """The prompt is too long or holds control characters."""
+    """The prompt is too long, for the server or the model, or holds control characters."""
 
     code = "invalid_prompt"
     title = "The prompt is not valid"

@@ -36,6 +36,7 @@ def sent(http, options: dict) -> dict:
     [
         {"max_new_tokens": 3},
         {"min_new_tokens": 25, "max_new_tokens": 30},
+        {"min_new_tokens": 50},
         {"num_beams": 3},
         {"temperature": 1.5, "seed": 7, "prompt": "a"},
     ],
@@ -100,3 +101,10 @@ def test_a_value_of_a_wrong_kind_is_refused(http, options) -> None:
     assert name in problem(response, 422, "invalid_request")["detail"]
     form = {name: "many"}
     problem(http.post("/captionImage", files=files(PICTURE), data=form), 422, "invalid_request")
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_for_its_job_alone(http, offline) -> None:
+    body = {"imgb64s": [b64(PICTURE)] * 2, "prompt": "!" * 500, "length": "long"}
+    refused = problem(http.post("/captionImageBlocking", json=body), 422, "invalid_prompt")
+    assert "Shorten the prompt" in refused["detail"]
+    assert sent(http, {})["result"] == [offline().text]

@@ -109,6 +109,8 @@ def test_options_become_parameters(server: VllmServer, engine: VllmEngine) -> No
     plain = server.chats[-1]
     assert (plain["max_completion_tokens"], plain["temperature"]) == (ANSWER_TOKENS, 0)
     drawn = Options(max_new_tokens=9, min_new_tokens=12, temperature=0.7, seed=11, num_captions=3)
+    engine.caption([pixels("red")], Options(min_new_tokens=500))
+    assert server.chats[-1]["max_completion_tokens"] == server.chats[-1]["min_tokens"] == 500
     engine.caption([pixels("red")], drawn)
     asked = server.chats[-1]
     assert (asked["max_completion_tokens"], asked["min_tokens"], asked["n"]) == (9, 9, 3)

@@ -16,6 +16,7 @@ from worker.engines.generation import (
     arguments,
     rows_per_picture,
     seeds,
+    span,
 )
 from worker.engines.protocol import Caption, Stopped, ranked
 
@@ -31,6 +32,8 @@ class Frame:
     ends: frozenset[int]
     """Each of them ends a caption. What follows is padding."""
     tokenizer: Any
+    places: int | None
+    """Tokens that the network can tell the place of, given ones and others. `None`: all."""
 
 
 def answers(
@@ -44,15 +47,17 @@ def answers(
 ) -> list[Caption | None]:
     """One caption per picture, from `inputs` that have one row for each.
 
-    After each token it is asked which captions are `stopped`; those end there, as `None`.
+    After each token it is asked which captions are `stopped`; those end there, as `None`. Raises
+    `InvalidPrompt` when there is no room for a caption.
     """
+    shortest, longest = span(options, given=frame.given, places=frame.places, usual=max_new_tokens)
     pictures = len(next(iter(inputs.values())))
     each = rows_per_picture(options)
     chooser = Chooser(Dice(options.temperature, seeds(options, rows=each * pictures)))
     cut = _cut(stopped, pictures, frame) if stopped else None
     made = generate(
         **{name: tensor.repeat_interleave(each, 0) for name, tensor in inputs.items()},
-        **arguments(options, max_new_tokens=max_new_tokens),
+        **arguments(options, shortest=shortest, longest=longest),
         logits_processor=_processors(options, chooser, frame),
         stopping_criteria=StoppingCriteriaList([cut] if cut else []),
     )
@@ -104,3 +109,9 @@ def ends_of(generation: Any) -> frozenset[int]:
     """The tokens at which `generate` stops, by its own configuration."""
     ends = generation.eos_token_id
     return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
+
+
+def places_of(text_config: Any) -> int | None:
+    """How many tokens a text network can tell the place of, by its configuration."""
+    places: int | None = getattr(text_config, "max_position_embeddings", None)
+    return places

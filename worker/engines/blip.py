@@ -21,7 +21,7 @@ from worker.engines.blip_cuda import StaticNetwork
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Bounds, Row, Writer, write
 from worker.engines.device import Placement
-from worker.engines.generation import Dice, rows_per_picture, seeds
+from worker.engines.generation import Dice, rows_per_picture, seeds, span
 from worker.engines.loading import from_source
 from worker.engines.protocol import Caption, Engine, Pixels, Stopped, ranked
 from worker.engines.stages import stage
@@ -103,20 +103,21 @@ class FastBlipEngine:
         if (options.num_beams or 1) > 1:
             return self._slow.caption(pictures, options, stopped=stopped)
         each = rows_per_picture(options)
+        prompt = self._slow.prompt_ids(options.prompt)
+        shortest, longest = span(
+            options,
+            given=prompt.shape[1],
+            places=self._slow.places,
+            usual=self._slow.max_new_tokens,
+        )
         with stage("encode"):
             writer = self._look(pictures)
         if each > 1:
             writer.keep(torch.arange(len(pictures)).repeat_interleave(each))
-        longest = options.max_new_tokens or self._slow.max_new_tokens
         rows = write(
             writer,
-            self._slow.prompt_ids(options.prompt).repeat(each * len(pictures), 1),
-            Bounds(
-                self._slow.end,
-                longest,
-                min(options.min_new_tokens or 0, longest),
-                options.no_repeat_ngram or 0,
-            ),
+            prompt.repeat(each * len(pictures), 1),
+            Bounds(self._slow.end, longest, shortest, options.no_repeat_ngram or 0),
             choose=Dice(options.temperature, seeds(options, rows=each * len(pictures))),
             stopped=_of_rows(stopped, each) if stopped else None,
         )

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, Blip2ForConditionalGeneration
 
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
-from worker.engines.answers import Frame, answers, ends_of
+from worker.engines.answers import Frame, answers, ends_of, places_of
 from worker.engines.device import Placement
 from worker.engines.loading import from_source, image_processor, network
 from worker.engines.preprocessing import pixel_values
@@ -41,6 +41,7 @@ class Blip2Engine:
         self._placement = placement
         self._max_new_tokens = max_new_tokens
         self._ends = ends_of(model.language_model.generation_config)
+        self._places = places_of(model.config.text_config)
         self._seen = int(model.config.num_query_tokens)
         self.revision = revision
         self.image_size = (int(processor.size["height"]), int(processor.size["width"]))
@@ -72,6 +73,7 @@ class Blip2Engine:
                 kept=self._seen,
                 ends=self._ends,
                 tokenizer=self._tokenizer,
+                places=self._places,
             ),
             max_new_tokens=self._max_new_tokens,
             stopped=stopped,

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipImageP
 
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
-from worker.engines.answers import Frame, answers, words
+from worker.engines.answers import Frame, answers, places_of, words
 from worker.engines.device import Placement
 from worker.engines.loading import from_source, network
 from worker.engines.preprocessing import pixel_values
@@ -86,7 +86,11 @@ class BlipEngine:
             },
             options,
             frame=Frame(
-                given=prompt.shape[1], kept=0, ends=frozenset([self.end]), tokenizer=self._tokenizer
+                given=prompt.shape[1],
+                kept=0,
+                ends=frozenset([self.end]),
+                tokenizer=self._tokenizer,
+                places=self.places,
             ),
             max_new_tokens=self.max_new_tokens,
             stopped=stopped,
@@ -99,6 +103,11 @@ class BlipEngine:
             # A prompt is words: what looks like a special token in it is not one.
             ids += self._tokenizer(prompt, split_special_tokens=True).input_ids[1:-1]
         return torch.tensor([ids], device=self.placement.device)
+
+    @property
+    def places(self) -> int | None:
+        """Tokens, those of a prompt among them, that a caption can have."""
+        return places_of(self.model.config.text_config)
 
     @property
     def end(self) -> int:

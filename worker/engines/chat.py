@@ -12,7 +12,7 @@ import torch
 
 from captioner.images import Resampling
 from captioner.options import PLAIN, Options
-from worker.engines.answers import Frame, answers, ends_of
+from worker.engines.answers import Frame, answers, ends_of, places_of
 from worker.engines.chat_text import ChatText
 from worker.engines.device import Placement
 from worker.engines.loading import image_processor
@@ -48,6 +48,7 @@ class ChatEngine:
         self._whole = whole
         self._placement = placement
         self._max_new_tokens = max_new_tokens
+        self._places = places_of(model.config.text_config)
         self._ends = ends_of(model.generation_config)
         self.revision = revision
         self.image_size = (int(images.size["height"]), int(images.size["width"]))
@@ -73,7 +74,13 @@ class ChatEngine:
             self._generate,
             inputs,
             options,
-            frame=Frame(given=given, kept=given, ends=self._ends, tokenizer=self._tokenizer),
+            frame=Frame(
+                given=given,
+                kept=given,
+                ends=self._ends,
+                tokenizer=self._tokenizer,
+                places=self._places,
+            ),
             max_new_tokens=self._max_new_tokens,
             stopped=stopped,
         )

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from captioner.errors import InvalidPrompt
 from captioner.options import Options
 from worker.engines.protocol import Stopped
 
@@ -15,13 +16,31 @@ def rows_per_picture(options: Options) -> int:
     return options.captions if options.temperature else 1
 
 
-def arguments(options: Options, *, max_new_tokens: int) -> dict[str, Any]:
+def span(options: Options, *, given: int, places: int | None, usual: int) -> tuple[int, int]:
+    """The fewest and the most tokens of a caption after `given` ones, for which a network has so
+    many places; `None`: no end of them. Without a wish it is `usual`, or as many as there is room.
+
+    Raises `InvalidPrompt` when what was asked for has no room.
+    """
+    shortest = options.min_new_tokens or 0
+    # The last token is not read again, and needs no place.
+    room = max(usual, shortest) if places is None else places - given + 1
+    longest = options.max_new_tokens or max(1, shortest, min(usual, room))
+    if places is not None and longest > room:
+        raise InvalidPrompt(
+            f"The prompt is too long for this model: with {given} tokens there is room for "
+            f"{max(0, room)} more, and the caption may have {longest}. Shorten the prompt, or ask "
+            "for a shorter caption."
+        )
+    return min(shortest, longest), longest
+
+
+def arguments(options: Options, *, shortest: int, longest: int) -> dict[str, Any]:
     """The arguments of `generate` that follow from the options."""
     beams = options.num_beams or 1
-    longest = options.max_new_tokens or max_new_tokens
     return {
         "max_new_tokens": longest,
-        "min_new_tokens": min(options.min_new_tokens or 0, longest),
+        "min_new_tokens": shortest,
         "num_beams": beams,
         "num_return_sequences": options.captions if beams > 1 else 1,
         "length_penalty": 1.0,

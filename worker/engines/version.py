@@ -8,6 +8,8 @@ from worker.dialogue import DIALOGUE_VERSION
 from worker.engines.prompts import PROMPT_VERSION
 from worker.engines.protocol import Engine
 
+WRITING_VERSION = "2"
+"""To be raised when engines write otherwise for the same options."""
 SHAPING = ("max_new_tokens", "fast_decode")
 """Settings of a worker that shape its captions."""
 
@@ -20,5 +22,6 @@ def version(engine: Engine, entry: ModelEntry, *, device: str, settings: Setting
     """
     settled = [f"{name}={getattr(settings, name)}" for name in SHAPING]
     settled += [f"prompts={PROMPT_VERSION}", f"dialogue={DIALOGUE_VERSION}"]
+    settled += [f"writing={WRITING_VERSION}"]
     where = re.sub(r":\d+", "", device)  # whichever of several GPUs
     return " ".join([engine.revision, entry.kind, where, *settled])

@@ -47,10 +47,11 @@ def _shown(picture: Pixels) -> dict[str, Any]:
 
 
 def _sampling(options: Options, max_new_tokens: int) -> dict[str, Any]:
-    longest = options.max_new_tokens or max_new_tokens
+    shortest = options.min_new_tokens or 0
+    longest = options.max_new_tokens or max(max_new_tokens, shortest)
     asked: dict[str, Any] = {
         "max_completion_tokens": longest,
-        "min_tokens": min(options.min_new_tokens or 0, longest),
+        "min_tokens": min(shortest, longest),
         "temperature": options.temperature or 0,
         "n": options.captions,
     }
