@@ -29,7 +29,6 @@ from captioner import (
 from captioner.census import Foreseen
 from captioner.database import Database
 from captioner.settings import Settings
-from captioner.style_metrics import is_of_stylers
 from captioner.tallies import Tally
 from models import SERVING, JobState, Worker
 
@@ -84,9 +83,9 @@ def _families(session: Session, settings: Settings) -> Iterator[Metric]:
     yield from _accuracy(census.foreseen(session))
     yield _lookups(tallies.total(session))
     sums = figures.total(session)
-    of_models = {key: value for key, value in sums.items() if not is_of_stylers(key)}
-    yield from work_metrics.families(of_models, served, other=OTHER)
-    yield from style_metrics.families(sums, workers)
+    yield from work_metrics.families(style_metrics.of_models(sums), served, other=OTHER)
+    yield from style_metrics.counted(sums)
+    yield style_metrics.breakers(workers)
     yield from room_metrics.webhooks(session)
     yield from room_metrics.disks(settings)
 

@@ -8,6 +8,7 @@ from prometheus_client.core import Metric
 
 from captioner.figures import Key
 from captioner.styles import Styler
+from captioner.work_metrics import SERVICE
 from models import Worker
 
 PREFIX = "style_"
@@ -31,26 +32,21 @@ def outcome_of(why_not: str | None) -> str:
     return f"{PREFIX}{outcome if outcome in OUTCOMES else 'stopped'}"
 
 
-def is_of_stylers(key: Key) -> bool:
-    """Whether a sum is about a styler: its second half is then not a model's name."""
-    return key[0].startswith(PREFIX)
+def of_models(sums: Mapping[Key, float]) -> dict[Key, float]:
+    """The sums that are not about a styler: of those the second half is no model's name."""
+    return {key: value for key, value in sums.items() if not key[0].startswith(PREFIX)}
 
 
-def families(sums: Mapping[Key, float], workers: Sequence[Worker]) -> Iterator[Metric]:
-    """The families, of every styler."""
+def counted(sums: Mapping[Key, float], *, prefix: str = SERVICE) -> Iterator[Metric]:
+    """What there is to count of every styler."""
     images = Counts(
-        "captioner_styled_images",
+        f"{prefix}_styled_images",
         "Pictures that a styler is through with, by what came of it.",
         labels=["styler", "outcome"],
     )
-    calls = Counts("captioner_styler_calls", "Questions to a styler.", labels=["styler"])
+    calls = Counts(f"{prefix}_styler_calls", "Questions to a styler.", labels=["styler"])
     seconds = Counts(
-        "captioner_styler_seconds", "Seconds that pictures were with a styler.", labels=["styler"]
-    )
-    breakers = Gauge(
-        "captioner_styler_breakers_open",
-        "Living workers that leave a styler alone after failures.",
-        labels=["styler"],
+        f"{prefix}_styler_seconds", "Seconds that pictures were with a styler.", labels=["styler"]
     )
     for styler in Styler:
         for outcome in OUTCOMES:
@@ -58,6 +54,17 @@ def families(sums: Mapping[Key, float], workers: Sequence[Worker]) -> Iterator[M
             images.add_metric([styler, outcome], number)
         calls.add_metric([styler], sums.get((STYLER_CALLS, styler), 0.0))
         seconds.add_metric([styler], sums.get((STYLER_SECONDS, styler), 0.0))
+    yield from (images, calls, seconds)
+
+
+def breakers(workers: Sequence[Worker]) -> Metric:
+    """How many of these workers leave each styler alone."""
+    family = Gauge(
+        "captioner_styler_breakers_open",
+        "Living workers that leave a styler alone after failures.",
+        labels=["styler"],
+    )
+    for styler in Styler:
         states = [(worker.stylers or {}).get(styler) for worker in workers]
-        breakers.add_metric([styler], states.count("open"))
-    yield from (images, calls, seconds, breakers)
+        family.add_metric([styler], states.count("open"))
+    return family

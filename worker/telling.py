@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from captioner import work_metrics
+from captioner import style_metrics, work_metrics
 from captioner.metrics import OTHER
 from captioner.settings import Settings
 from worker.meters import Meters
@@ -85,9 +85,10 @@ class Telling:
     def families(self) -> Iterator[Metric]:
         """Everything but what the process collector tells."""
         served = self._settings.served_models
-        yield from work_metrics.families(
-            self._meters.all(), served, other=OTHER, prefix=work_metrics.WORKER
-        )
+        sums, prefix = self._meters.all(), work_metrics.WORKER
+        of_models = style_metrics.of_models(sums)
+        yield from work_metrics.families(of_models, served, other=OTHER, prefix=prefix)
+        yield from style_metrics.counted(sums, prefix=prefix)
         yield Gauge(
             "captioner_worker_held_images", "Pictures in hand, at any stage.", value=self._held()
         )

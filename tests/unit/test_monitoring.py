@@ -93,6 +93,8 @@ def test_no_two_panels_lie_on_each_other() -> None:
         "Batch sizes",
         "Captions that were remembered",
         "Webhooks",
+        "Styled pictures, by outcome",
+        "Workers that leave a styler alone",
         "Pictures without a caption, by error",
         "Memory",
     ],
@@ -155,6 +157,8 @@ def test_there_is_a_rule_for_whatever_needs_somebody() -> None:
         "captioner_cache_lookups_total",
         "captioner_webhook_attempts_total",
         "captioner_disk_free_bytes",
+        "captioner_styled_images_total",
+        "captioner_styler_breakers_open",
     ):
         assert name in text
 
