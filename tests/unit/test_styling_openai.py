@@ -1,7 +1,8 @@
 """Styles by any server that speaks OpenAI's API."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from captioner.work import Claim
 from tests.openai_server import KEY, MODEL, OpenAiServer, Trouble, serving
 from worker.styling.breaker import Breaker
 from worker.styling.course import Course
-from worker.styling.openai import OpenAiStyler
+from worker.styling.openai import WITHOUT_S, OpenAiStyler
 
 WISH = Styling(styles=(Style.WITTY, Style.SHORT), count=2)
 FIRST = "Witty 1: a red circle 😀 #picture #photo"
@@ -25,12 +26,30 @@ def openai() -> Iterator[OpenAiServer]:
         yield server
 
 
-def ask(openai: OpenAiServer, images: int = 1, told: list | None = None, **settings: object):
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def ask(
+    openai: OpenAiServer,
+    images: int = 1,
+    told: list | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    between: Callable[[], object] = lambda: None,
+    **settings: object,
+):
     """What becomes of some images in one loop: captions, or the code of an error."""
     given = {"openai_url": openai.url, "openai_key": KEY, "openai_model": MODEL, **settings}
 
     async def run() -> list:
-        styler = OpenAiStyler(Settings(**given))
+        styler = OpenAiStyler(Settings(**given), clock)
         course = Course(styler, Breaker(), timeout_s=5)
         found = []
         for _ in range(images):
@@ -39,6 +58,7 @@ def ask(openai: OpenAiServer, images: int = 1, told: list | None = None, **setti
                 found.append(await course.run(claim, tell=([] if told is None else told).append))
             except CaptionerError as error:
                 found.append(error.code)
+            between()
         await styler.close()
         return found
 
@@ -71,6 +91,19 @@ def test_a_server_without_schemas_is_told_the_form_in_words_from_then_on(
     assert first[0][1][0] == FIRST
     assert ["response_format" in chat for chat in openai.asked] == [True, False, False]
     assert "one JSON object and nothing else" in openai.asked[-1]["messages"][0]["content"]
+
+
+def test_a_request_that_was_refused_for_something_else_turns_schemas_off_for_a_while_alone(
+    openai: OpenAiServer,
+) -> None:
+    clock = Clock()
+    openai.troubles = [Trouble(status=400)]
+    ask(openai, images=2, clock=clock, between=lambda: clock.passes(WITHOUT_S - 1))
+    assert ["response_format" in chat for chat in openai.asked] == [True, False, False]
+    openai.asked.clear()
+    openai.troubles = [Trouble(status=422)]
+    ask(openai, images=3, clock=clock, between=lambda: clock.passes(WITHOUT_S))
+    assert ["response_format" in chat for chat in openai.asked] == [True, False, True, True]
 
 
 def test_a_server_that_asks_for_no_key_gets_none(openai: OpenAiServer) -> None:

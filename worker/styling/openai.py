@@ -1,10 +1,13 @@
 """Any server that speaks OpenAI's chat completions: Ollama, vLLM, llama.cpp, or OpenAI itself.
 
 The answer comes as a stream and is held to a JSON schema (`response_format`); a server that does
-not know that is told the form in words.
+not know that is told the form in words. That it does not know is only guessed, from a request that
+it refused with the schema and answered without: so it is shown one again now and then.
 """
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,6 +19,8 @@ from worker.styling import network
 from worker.styling.protocol import Brief, Call
 
 BAD_REQUEST = (400, 422)
+WITHOUT_S = 300.0
+"""How long a server is shown no schema after it seemed not to know them."""
 
 
 class _Said(BaseModel):
@@ -38,31 +43,35 @@ class OpenAiStyler:
 
     speaks = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         key = settings.openai_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._model = settings.openai_model
         self._url = f"{settings.openai_url}/chat/completions"
         self._http = network.client(headers)
-        self._knows_schemas = True
+        self._clock = clock
+        self._without_until = clock()
 
     async def write(self, call: Call) -> str:
         """See `protocol.Styler`."""
         try:
-            if self._knows_schemas:
-                answer = await self._ask(call, with_schema=True)
-                if answer is not None:
-                    return answer
-                answer = await self._ask(call, with_schema=False)
-                self._knows_schemas = answer is None  # it was that, and will be again
-            else:
-                answer = await self._ask(call, with_schema=False)
+            answer = await self._answer(call)
         except network.TooMuch:
             raise network.too_much() from None
         except httpx.HTTPError as error:
             raise network.away(error) from None
         if answer is None:
             raise network.refusal(BAD_REQUEST[0])
+        return answer
+
+    async def _answer(self, call: Call) -> str | None:
+        if self._clock() < self._without_until:
+            return await self._ask(call, with_schema=False)
+        answer = await self._ask(call, with_schema=True)
+        if answer is None:
+            answer = await self._ask(call, with_schema=False)
+            if answer is not None:
+                self._without_until = self._clock() + WITHOUT_S
         return answer
 
     async def _ask(self, call: Call, *, with_schema: bool) -> str | None:
