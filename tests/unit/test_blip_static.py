@@ -17,8 +17,10 @@ from scripts.scenes import draw
 from tests.pictures import scenes
 from worker.engines import blip_reference
 from worker.engines.blip import FastBlipEngine, levels
+from worker.engines.blip_caches import LENGTHS
 from worker.engines.blip_cuda import AT_ONCE, ROWS, StaticNetwork
 from worker.engines.device import Placement
+from worker.engines.loading import warm_up
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
 MANY = AT_ONCE + 30
@@ -41,6 +43,7 @@ class Replayed:
 
     def __init__(self) -> None:
         self.recorded: dict[Hashable, tuple[Callable[[], Tensor | None], Tensor | None]] = {}
+        self.forgot = 0
 
     def run(self, key: Hashable, run: Callable[[], Tensor | None]) -> Tensor | None:
         if key not in self.recorded:
@@ -55,6 +58,7 @@ class Replayed:
 
     def forget(self) -> None:
         self.recorded.clear()
+        self.forgot += 1
 
 
 @pytest.fixture(params=[None, Replayed], ids=["plain", "replayed"])
@@ -121,7 +125,7 @@ def test_every_option_does_what_it_does_in_the_reference(static, slow, pixels, o
 def test_what_is_not_finite_stays_with_its_batch(static, network, slow, pixels, options) -> None:
     tokens(static, pixels[:4])
     with torch.inference_mode():
-        for each in (*network.caches.past, *network.caches.memory):
+        for each in (*network.caches.past(LENGTHS[0]), *network.caches.memory):
             each.fill_(torch.nan)
     assert tokens(static, pixels[:4], options) == tokens(slow, pixels[:4], options)
 
@@ -138,3 +142,69 @@ def test_room_that_was_refused_is_asked_for_again(static, network, pixels, right
     with pytest.raises((RuntimeError, MemoryError)):
         network.make_room(2**50)
     assert tokens(static, pixels[:2]) == right[:2]
+
+
+@pytest.fixture
+def recorder() -> Replayed:
+    return Replayed()
+
+
+@pytest.fixture
+def warm(slow, recorder) -> FastBlipEngine:
+    """Ready for batches that are larger than the room it would make by itself."""
+    known = torch.from_numpy(levels(slow.processor))
+    network = StaticNetwork(
+        slow.model, levels=known, device=CPU.device, dtype=CPU.dtype, graphs=recorder
+    )
+    engine = FastBlipEngine(slow, network)
+    warm_up(engine, batch=ROWS + 4)
+    recorder.forgot = 0
+    return engine
+
+
+def test_an_engine_that_is_warm_has_recorded_what_batches_up_to_the_largest_replay(
+    warm, recorder, pixels, right
+) -> None:
+    recorded = set(recorder.recorded)
+    assert {key[1] for key in recorded if key[0] == "step"} == {1, 2, 4, 8, 16, 32}
+    for size in (1, 2, 3, 7, ROWS, ROWS + 4, 5):
+        assert tokens(warm, pixels[:size]) == right[:size]
+    assert set(recorder.recorded) == recorded
+    assert recorder.forgot == 0
+
+
+def test_a_long_caption_undoes_nothing_that_was_recorded(warm, recorder, slow, pixels) -> None:
+    recorded, some = set(recorder.recorded), pixels[:5]
+    for options in (
+        Options(min_new_tokens=70, max_new_tokens=100),
+        Options(prompt="a " * 100, min_new_tokens=40, max_new_tokens=60),
+        PLAIN,
+        Options(min_new_tokens=70, max_new_tokens=100),
+    ):
+        assert tokens(warm, some, options) == tokens(slow, some, options)
+    assert recorder.forgot == 0
+    assert recorded < set(recorder.recorded)
+
+
+class Preparing:
+    """Notes what it is asked to prepare for, and has memory for six pictures."""
+
+    image_size = (8, 8)
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def prepare(self, batch: int) -> None:
+        self.asked.append(f"prepare {batch}")
+        if batch > 6:
+            raise MemoryError
+
+    def caption(self, pictures, *_: object) -> list:
+        self.asked.append(f"caption {len(pictures)}")
+        return [None] * len(pictures)
+
+
+def test_what_there_is_no_memory_for_is_prepared_for_half() -> None:
+    engine = Preparing()
+    warm_up(engine, batch=16)
+    assert engine.asked == ["prepare 16", "prepare 8", "prepare 4", "caption 1", "caption 16"]

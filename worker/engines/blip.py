@@ -91,6 +91,12 @@ class FastBlipEngine:
         return self._slow.revision
 
     @translated()
+    def prepare(self, batch: int) -> None:
+        """As `Prepares` says: room and graphs, where it runs by graphs."""
+        if isinstance(self._network, StaticNetwork):
+            self._network.warm_up(batch)
+
+    @translated()
     @torch.inference_mode()
     def caption(
         self,
@@ -183,9 +189,7 @@ def _on_torch(
     if device.type != "cuda":
         return TorchNetwork(slow.model, device=device, dtype=dtype)
     known = torch.from_numpy(levels(slow.processor))
-    net = StaticNetwork(slow.model, levels=known, device=device, dtype=dtype)
-    net.warm_up()
-    return net
+    return StaticNetwork(slow.model, levels=known, device=device, dtype=dtype)
 
 
 def _on_openvino(model: Any, dtype: torch.dtype) -> Network:

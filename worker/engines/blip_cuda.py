@@ -28,7 +28,7 @@ from worker.engines.decoding import Writer
 from worker.engines.graphs import Graphs, Recorder, Sender
 
 ROWS = 16
-"""For which there is room, and a graph, from the beginning. More is made when it is needed."""
+"""For which there is room, at the least. More is made when it is needed."""
 AT_ONCE = 64
 """Pictures that go through the tower together: the next ones are copied meanwhile."""
 GRAPHED = 16
@@ -65,9 +65,12 @@ class StaticNetwork:
 
     @torch.inference_mode()
     def warm_up(self, rows: int = ROWS) -> None:
-        """Make room for so many, and the graphs of every smaller batch."""
+        """Make room for so many, and the graphs of every smaller batch. What it makes is lost when
+        more room is made later, so ask for the most at once.
+        """
         size = self._shape[0].image_size
         grey = torch.full((size, size, 3), 128, dtype=torch.uint8).numpy()
+        rows = self.make_room(rows).rows
         while rows:
             self.look_at([grey] * rows).step(torch.zeros(rows, 1, dtype=torch.long))
             rows //= 2
@@ -76,9 +79,7 @@ class StaticNetwork:
     def look_at(self, pictures: Sequence[Any]) -> Writer:
         """See (H, W, 3) uint8 pictures; write of each. Earlier writers end with that."""
         count = len(pictures)
-        caches = self.make_room(count, keep=0)
-        for each in caches.past:
-            each[:count].zero_()  # what an earlier batch left there may not even be finite
+        caches = self.make_room(count)
         for start in range(0, count, AT_ONCE):
             some = pictures[start : start + AT_ONCE]
             self._sender.send(some, caches.staging[start:], caches.pixels[start:], first=not start)
@@ -107,9 +108,9 @@ class StaticNetwork:
         """(B, V) float32 logits after (B, T) tokens, of which `before` come before."""
         caches = self._of(turn)
         count = tokens.shape[1]
-        length = fitting(LENGTHS, before + count)
-        if caches.length < length:
-            caches = self._replace(caches.rows, length, keep=rows)
+        length, earlier = fitting(LENGTHS, before + count), _room_of(before)
+        if earlier < length:
+            caches.enter(length, rows, from_=earlier)
         bucket = fitting_rows(rows) if count == 1 else rows
         tokens = tokens.to(self._device)
         if count > 1:  # a prompt: once for each caption
@@ -129,20 +130,20 @@ class StaticNetwork:
         seen = torch.arange(length, device=self._device) <= places[:, None]  # (T, length)
 
         def past_with(number: int, new: Tensor) -> Tensor:
-            kept = caches.past[number][:rows, :, :length]
+            kept = caches.past(length)[number][:rows]
             return kept.index_copy_(2, places, new)
 
         memory = [each[:rows] for each in caches.memory]
         return self._step.decode(tokens, places, seen, past_with, memory).float()
 
     @torch.inference_mode()
-    def keep(self, turn: int, index: Tensor, *, rows: int) -> None:
-        """Go on with these of the rows alone."""
-        caches = self._of(turn)
+    def keep(self, turn: int, index: Tensor, *, rows: int, before: int) -> None:
+        """Go on with these of the rows alone, which have `before` tokens."""
+        caches, length = self._of(turn), _room_of(before)
         index = index.to(self._device)
         if len(index) > caches.rows:
-            caches = self.make_room(len(index), keep=rows)
-        caches.keep(index)
+            caches = self.make_room(len(index), keep=rows, length=length)
+        caches.keep(index, length=length)
 
     def _of(self, turn: int) -> Caches:
         if turn != self._turn or self.caches is None:
@@ -150,25 +151,18 @@ class StaticNetwork:
         return self.caches
 
     @torch.inference_mode()
-    def make_room(self, rows: int, *, keep: int = 0) -> Caches:
-        """Room for so many rows, with what is in the first `keep`."""
-        caches = self.caches
-        if caches is not None and caches.rows >= rows:
-            return caches
-        length = caches.length if caches else LENGTHS[0]
-        del caches
-        return self._replace(max(fitting_rows(rows), ROWS), length, keep=keep)
-
-    def _replace(self, rows: int, length: int, *, keep: int) -> Caches:
+    def make_room(self, rows: int, *, keep: int = 0, length: int = 0) -> Caches:
+        """Room for so many rows, with what is in the first `keep` and in their room for tokens."""
+        if self.caches is not None and self.caches.rows >= rows:
+            return self.caches
         old, self.caches = self.caches, None
         self._graphs.forget()  # they go on with what is old
         if not keep:
             old = None  # before the new, so that both need not have room
-        made = Caches(
-            *self._shape, rows=rows, length=length, device=self._device, dtype=self._dtype
-        )
+        rows = max(fitting_rows(rows), ROWS)
+        made = Caches(*self._shape, rows=rows, device=self._device, dtype=self._dtype)
         if old is not None:
-            made.take(old, keep)
+            made.take(old, keep, length=length)
         self.caches = made
         return made
 
@@ -184,8 +178,12 @@ class _StaticWriter:
         return logits
 
     def keep(self, rows: Tensor) -> None:
-        self._network.keep(self._turn, rows, rows=self._rows)
+        self._network.keep(self._turn, rows, rows=self._rows, before=self._before)
         self._rows = len(rows)
+
+
+def _room_of(tokens: int) -> int:
+    return fitting(LENGTHS, tokens) if tokens else 0
 
 
 def fitting_rows(rows: int) -> int:

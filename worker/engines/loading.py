@@ -15,7 +15,7 @@ from captioner.catalog import ModelEntry, batch_of
 from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
 from worker.engines.device import Placement, place
-from worker.engines.protocol import Engine
+from worker.engines.protocol import Engine, Prepares
 from worker.engines.trouble import may_pass, translated
 from worker.engines.weights import Weights, fetch
 
@@ -108,15 +108,28 @@ def type_of(folder: Path) -> str:
 def warm_up(engine: Engine, *, batch: int = 1) -> None:
     """Caption one grey picture, and a batch of them, so that no real one pays for set-up.
 
-    Networks are set up anew for each size of batch. What memory a full one lacks, the batcher will
-    find out.
+    The largest batch is prepared for first: room that grew later would undo what smaller ones set
+    up. Networks are set up anew for each size of batch. What memory a full one lacks, the batcher
+    will find out.
     """
+    if isinstance(engine, Prepares):
+        _prepare(engine, batch)
     height, width = engine.image_size
     grey = np.full((height, width, 3), 128, dtype=np.uint8)
     engine.caption([grey])
     if batch > 1:
         with suppress(MemoryError):
             engine.caption([grey] * batch)
+
+
+def _prepare(engine: Prepares, batch: int) -> None:
+    while batch:
+        try:
+            engine.prepare(batch)
+        except MemoryError:
+            batch //= 2
+        else:
+            return
 
 
 def _cause(source: str, error: Exception) -> str:

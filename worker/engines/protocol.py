@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -88,3 +88,11 @@ class Engine(Protocol):
 
         Raises `MemoryError` when a smaller batch may work, and `DeviceBroken` when no other will.
         """
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An engine that has more to set up than its first batch would."""
+
+    def prepare(self, batch: int) -> None:
+        """Get ready for batches of so many pictures, at most. Raises `MemoryError`."""
