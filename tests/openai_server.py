@@ -34,6 +34,8 @@ class OpenAiServer(HttpServer):
         self.troubles: list[Trouble] = []
         self.asked: list[dict[str, Any]] = []
         self.heads: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        """As they came."""
         super().__init__(_Handler)
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
@@ -55,7 +57,9 @@ def answer_to(chat: dict[str, Any]) -> str | None:
 class _Handler(Handler):
     def do_POST(self) -> None:
         openai = self.server.owner
-        chat = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        chat = json.loads(body)
+        openai.bodies.append(body)
         openai.asked.append(chat)
         openai.heads.append(dict(self.headers.items()))
         trouble = openai.troubles.pop(0) if openai.troubles else Trouble()

@@ -1,7 +1,7 @@
 """What leaves the machine for styles, and what is left in logs and messages: words, and few.
 
 Everything that a styler is sent is recorded by the server in its place; everything that is put into
-a queue, by the broker's own monitor.
+a queue, by the broker's own monitor; and Flower looks on.
 """
 
 import base64
@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,12 +23,18 @@ from tests.gemini_server import KEY, GeminiServer, serving
 from tests.integration.alone import stack as stack
 from tests.integration.calls import files
 from tests.integration.styling import environment
+from tests.openai_server import KEY as OPENAI_KEY
+from tests.openai_server import MODEL, OpenAiServer
+from tests.openai_server import serving as serving_openai
 from tests.pictures import encoded
-from tests.processes import service, until
+from tests.processes import CAPTIONER, answers, free_port, running, service, until
 from tests.stacks import Stack
 
 CANARY = "canary-8d1f"
 TONE = f"tone of a {CANARY}"
+WISHES = {
+    "description", "styles", "captions_per_style", "language", "emoji", "hashtags", "tone",
+}  # fmt: skip
 PUSHES = ("LPUSH", "RPUSH", "HSET", "ZADD")
 
 
@@ -74,24 +81,70 @@ def gemini() -> Iterator[GeminiServer]:
 
 
 @pytest.fixture(scope="module")
+def openai() -> Iterator[OpenAiServer]:
+    with serving_openai() as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Run:
+    """A picture that was styled by both stylers outside, and what was seen of it on the way."""
+
+    picture: bytes
+    jobs: list[str]
+    monitor: Monitor
+    folder: Path
+    flower: bytes
+
+
+@pytest.fixture(scope="module")
 def run(
-    stack: Stack, gemini: GeminiServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[bytes, str, Monitor, Path]]:
-    """One picture through all of it: the picture, its job, the broker's monitor and the logs."""
-    folder, data = tmp_path_factory.mktemp("privacy"), picture()
-    env = environment(stack, gemini, log_level="DEBUG")
+    stack: Stack, gemini: GeminiServer, openai: OpenAiServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Run]:  # fmt: skip
+    folder, data, port = tmp_path_factory.mktemp("privacy"), picture(), free_port()
+    env = environment(
+        stack, gemini, log_level="DEBUG", openai_url=openai.url, openai_key=OPENAI_KEY,
+        openai_model=MODEL, data_dir=str(folder),
+    )  # fmt: skip
+    flower = [CAPTIONER, "flower", f"--port={port}"]
     with (
         closing(Monitor(stack.environment["CAPTIONER_REDIS_URL"])) as monitor,
+        running(flower, env, log=folder / "flower.log", grace_s=2),
         service(env, folder, timeout_s=240) as base,
         httpx.Client(base_url=base, timeout=120) as http,
     ):
-        sent = [("images", (f"holiday-{CANARY}.jpg", data, "image/jpeg"))]
-        fields = {"styles": "all", "style_tone": TONE}
-        said = http.post("/captionImageBlocking", files=sent, data=fields).json()
-        assert said["styled"][0]["style_status"] == "styled"
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), what="Flower")
+        jobs = [styled(http, data, styler) for styler in ("gemini", "openai")]
         wrong = {"styles": f"style-{CANARY}"}
         assert http.post("/captionImage", files=files(data), data=wrong).status_code == 400
-        yield data, said["id"], monitor, folder
+        yield Run(data, jobs, monitor, folder, shown(folder, port))
+
+
+def styled(http: httpx.Client, data: bytes, styler: str) -> str:
+    """The id of its job."""
+    sent = [("images", (f"holiday-{CANARY}.jpg", data, "image/jpeg"))]
+    fields = {"styles": "all", "style_tone": TONE, "styler": styler}
+    said = http.post("/captionImageBlocking", files=sent, data=fields).json()
+    assert said["styled"][0]["style_status"] == "styled"
+    return str(said["id"])
+
+
+def shown(folder: Path, port: int) -> bytes:
+    """All that Flower shows, once it has seen both parts of the work."""
+    password = (folder / "run" / "flower-password").read_text().strip()
+    at = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=at, auth=("captioner", password), timeout=30) as client:
+
+        def seen() -> bool:
+            names = [task["name"] for task in client.get("/api/tasks").json().values()]
+            return names.count("captioner.style") >= 2
+
+        until(seen, what="tasks in Flower")
+        tasks = client.get("/api/tasks").json()
+        pages = ["/api/tasks", "/api/workers", "/tasks", "/workers", "/broker"]
+        pages += [f"/api/task/info/{task}" for task in tasks] + [f"/task/{task}" for task in tasks]
+        return b"\n".join(client.get(page).content for page in pages)
 
 
 def pieces(data: bytes) -> list[str]:
@@ -104,55 +157,66 @@ def pieces(data: bytes) -> list[str]:
     ]
 
 
-def test_the_styler_is_sent_words_alone(
-    gemini: GeminiServer, run: tuple[bytes, str, Monitor, Path]
-) -> None:
-    data, job_id, _, _ = run
+def is_free_of(run: Run, sent: bytes) -> bool:
+    """Whether nothing of the picture, its file or its job is in what was sent."""
+    data = run.picture
+    assert len(sent) < 10_000
+    assert not [piece for piece in pieces(data) if piece.encode() in sent]
+    assert not [n for n in range(0, len(data) - 16, 16) if data[n : n + 16] in sent]
+    names = [f"{name}-{CANARY}" for name in ("make", "model", "holiday")]
+    return not [name for name in (*names, "Ann Author", *run.jobs) if name.encode() in sent]
+
+
+def test_gemini_is_sent_words_alone(gemini: GeminiServer, run: Run) -> None:
     assert gemini.asked
     for asked in gemini.asked:
         sent = asked.path.encode() + json.dumps(asked.headers).encode() + asked.body
-        assert len(sent) < 10_000
-        assert not [piece for piece in pieces(data) if piece.encode() in sent]
-        assert not [n for n in range(0, len(data) - 16, 16) if data[n : n + 16] in sent]
-        assert f"make-{CANARY}".encode() not in sent
-        assert f"model-{CANARY}".encode() not in sent
-        assert f"holiday-{CANARY}".encode() not in sent
-        assert b"Ann Author" not in sent
-        assert job_id.encode() not in sent
+        assert is_free_of(run, sent)
         assert b"inlineData" not in sent
         assert b"fileData" not in sent
-        assert set(asked.wishes) == {
-            "description", "styles", "captions_per_style", "language", "emoji", "hashtags", "tone"
-        }  # fmt: skip
+        assert set(asked.wishes) == WISHES
         assert asked.headers["x-goog-api-key"] == KEY
         assert KEY not in asked.path
 
 
-def test_logs_have_no_pixels_no_wishes_and_no_key(
-    gemini: GeminiServer, run: tuple[bytes, str, Monitor, Path]
+def test_a_server_that_speaks_openais_api_is_sent_words_alone(
+    openai: OpenAiServer, run: Run
 ) -> None:
-    data, _, _, folder = run
-    for log in ("api.log", "worker.log"):
-        said = (folder / log).read_text()
-        assert said
-        assert CANARY not in said
-        assert KEY not in said
-        assert "You write captions" not in said
-        assert "Witty 1:" not in said
-        assert not [piece for piece in pieces(data) if piece in said]
+    assert openai.asked
+    for chat, head, body in zip(openai.asked, openai.heads, openai.bodies, strict=True):
+        assert is_free_of(run, json.dumps(head).encode() + body)
+        assert set(chat) == {"model", "messages", "stream", "response_format"}
+        assert [set(message) for message in chat["messages"]] == [{"role", "content"}] * 2
+        assert set(json.loads(chat["messages"][1]["content"])) == WISHES
+        assert head["Authorization"] == f"Bearer {OPENAI_KEY}"
 
 
-def test_messages_have_ids_alone(
-    gemini: GeminiServer, run: tuple[bytes, str, Monitor, Path]
-) -> None:
-    data, job_id, monitor, _ = run
+def is_quiet(run: Run, said: str) -> bool:
+    """Whether nothing of what was sent, asked and answered is in it, nor a key."""
+    secrets = (CANARY, KEY, OPENAI_KEY, "You write captions", "Witty 1:")
+    return not [each for each in (*secrets, *pieces(run.picture)) if each in said]
+
+
+@pytest.mark.parametrize("log", ["api.log", "worker.log", "flower.log"])
+def test_logs_have_no_pixels_no_wishes_and_no_key(run: Run, log: str) -> None:
+    said = (run.folder / log).read_text()
+    assert said
+    assert is_quiet(run, said)
+
+
+def test_flower_shows_ids_alone(run: Run) -> None:
+    said = run.flower.decode(errors="replace")
+    assert "captioner.style" in said
+    assert run.jobs[0] in said
+    assert is_quiet(run, said)
+
+
+def test_messages_have_ids_alone(run: Run) -> None:
+    monitor = run.monitor
     until(lambda: any("captioner.styles" in each[1] for each in monitor.pushed()), what="message")
     for pushed in map(" ".join, monitor.pushed()):
-        assert CANARY not in pushed
-        assert KEY not in pushed
-        assert "You write captions" not in pushed
-        assert "Witty 1:" not in pushed
-        assert not [piece for piece in pieces(data) if piece in pushed]
+        assert is_quiet(run, pushed)
     queued = [each[2] for each in monitor.pushed() if each[1] == "cap:captioner.styles"]
-    body = json.loads(queued[0].replace('\\"', '"').replace("\\\\", "\\"))["body"]
-    assert json.loads(base64.b64decode(body))[:2] == [[job_id, [0]], {}]
+    found = [json.loads(each.replace('\\"', '"').replace("\\\\", "\\"))["body"] for each in queued]
+    told = [json.loads(base64.b64decode(body))[:2] for body in found]
+    assert told == [[[job_id, [0]], {}] for job_id in run.jobs]
