@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
 from api.hooks import KINDS
 from captioner.errors import InvalidStyle
-from captioner.options import UNSAFE, Length, Options
+from captioner.options import CHATTING, MIN_TEMPERATURE, UNSAFE, Length, Options, ranges
 from captioner.styles import (
     ALL,
     MAX_COUNT,
@@ -64,28 +64,67 @@ def _names(given: object) -> object:
     return listed(given) if isinstance(given, str) else given
 
 
+def _number(name: str) -> dict[str, JsonValue]:
+    """The schema of an option that is a number: what some model takes."""
+    low, high = ranges(CHATTING)[name]
+    kinds: list[JsonValue] = [{"type": "integer", "minimum": low, "maximum": high}]
+    if name == "temperature":
+        kinds = [{"const": 0}, {"type": "number", "minimum": MIN_TEMPERATURE, "maximum": high}]
+    return {"anyOf": [*kinds, {"type": "null"}]}
+
+
 class OptionFields(BaseModel):
-    """How captions are to be made. What a model takes of these is in its description."""
+    """How captions are to be made. Which of these a model takes, and how much of each, is told by
+    GET /api/models: the bounds here are those of the models that take the most.
+    """
 
     prompt: Annotated[
         str | None, Field(description="Beginning of the caption; what a chat model is asked.")
     ] = None
     system: Annotated[str | None, Field(description="What a chat model is told first.")] = None
-    max_new_tokens: Annotated[int | None, Field(description="Longest caption, in tokens.")] = None
-    min_new_tokens: Annotated[int | None, Field(description="Shortest caption, in tokens.")] = None
-    num_beams: Annotated[int | None, Field(description="Captions that are followed at once.")] = (
-        None
-    )
-    num_captions: Annotated[int | None, Field(description="Captions of each picture.")] = None
-    temperature: Annotated[
-        float | None, Field(description="Above 0, captions are drawn. Default: the likeliest.")
+    max_new_tokens: Annotated[
+        int | None,
+        Field(
+            description="Longest caption, in tokens.", json_schema_extra=_number("max_new_tokens")
+        ),
     ] = None
-    seed: Annotated[int | None, Field(description="Draws the same caption again.")] = None
+    min_new_tokens: Annotated[
+        int | None,
+        Field(
+            description="Shortest caption, in tokens.", json_schema_extra=_number("min_new_tokens")
+        ),
+    ] = None
+    num_beams: Annotated[
+        int | None,
+        Field(
+            description="Captions that are followed at once.",
+            json_schema_extra=_number("num_beams"),
+        ),
+    ] = None
+    num_captions: Annotated[
+        int | None,
+        Field(description="Captions of each picture.", json_schema_extra=_number("num_captions")),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Field(
+            description="Above 0, captions are drawn. Default: 0, the likeliest.",
+            json_schema_extra=_number("temperature"),
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Field(description="Draws the same caption again.", json_schema_extra=_number("seed")),
+    ] = None
     language: Annotated[str | None, Field(description="Of the answer, of chat models.")] = None
     length: Annotated[Length | None, Field(description=LENGTH, strict=False)] = None
 
     no_repeat_ngram: Annotated[
-        int | None, Field(description="No run of so many tokens comes twice.")
+        int | None,
+        Field(
+            description="No run of so many tokens comes twice.",
+            json_schema_extra=_number("no_repeat_ngram"),
+        ),
     ] = None
     tags: Annotated[bool, Field(description="Whether the caption's words of content come too.")] = (
         False

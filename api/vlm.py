@@ -10,7 +10,7 @@ from api.image_view import ImageFault, fault
 from api.style_view import TITLES, WishedStyles, fields_wished
 from captioner import catalog
 from captioner.catalog import ModelEntry
-from captioner.options import Options
+from captioner.options import Options, ranges
 from captioner.queries import JobRead
 from captioner.settings import Settings
 from models import Job, JobImage
@@ -94,6 +94,13 @@ class PicturesForm(StyleFields):
     ]
 
 
+class OptionBounds(BaseModel):
+    """What an option may be. Both are null where it is no number."""
+
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+
+
 class ModelOffer(BaseModel):
     """A model that requests may name."""
 
@@ -103,11 +110,17 @@ class ModelOffer(BaseModel):
     prompt: Annotated[str, Field(description="What becomes of a request's prompt.")]
     chats: Annotated[bool, Field(description="Whether it answers questions, and so flags.")]
     collective: Annotated[int, Field(description="Pictures of one caption, at most; 0: it cannot.")]
+    license: Annotated[str, Field(description="Of its weights.")]
+    memory: Annotated[str, Field(description="What its weights take while it is loaded.")]
+    batch: Annotated[int, Field(description="Pictures at once, at most; on a CPU often fewer.")]
+    options: Annotated[
+        dict[str, OptionBounds], Field(description="Those that it takes, and their bounds.")
+    ]
 
     @classmethod
     def of(cls, entry: ModelEntry, settings: Settings) -> Self:
         """The view of an entry of the catalog."""
-        limits = entry.limits
+        limits, bounds = entry.limits, ranges(entry.limits)
         return cls(
             name=entry.name,
             description=entry.description,
@@ -115,6 +128,14 @@ class ModelOffer(BaseModel):
             prompt=entry.prompt,
             chats=limits.chats,
             collective=limits.max_collective if "collective" in limits.takes else 0,
+            license=entry.license,
+            memory=entry.memory,
+            batch=catalog.batch_of(entry, settings),
+            options={
+                name: OptionBounds(minimum=least, maximum=most)
+                for name in sorted(limits.takes)
+                for least, most in [bounds.get(name, (None, None))]
+            },
         )
 
 

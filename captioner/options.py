@@ -10,6 +10,8 @@ from captioner.errors import InvalidOption
 
 MAX_SEED = 2**63 - 1
 MAX_NGRAM = 8
+MIN_TEMPERATURE = 0.01
+"""Of those above 0. With less, only the likeliest is ever drawn, and at last numbers overflow."""
 
 
 class Length(StrEnum):
@@ -140,22 +142,28 @@ ASKING = Limits(ALL - {"num_beams", "no_repeat_ngram"}, max_new_tokens=512, chat
 """Of such a model behind vLLM's HTTP API."""
 
 
+def ranges(limits: Limits) -> dict[str, tuple[float, float]]:
+    """The least and the most of each option that is a number, of those that a model takes."""
+    every = {
+        "max_new_tokens": (1, limits.max_new_tokens),
+        "min_new_tokens": (0, limits.max_new_tokens),
+        "num_beams": (1, limits.max_beams),
+        "num_captions": (1, limits.max_captions),
+        "temperature": (0, limits.max_temperature),
+        "seed": (0, MAX_SEED),
+        "no_repeat_ngram": (2, MAX_NGRAM),
+        "collective": (1, limits.max_collective),
+    }
+    return {name: bounds for name, bounds in every.items() if name in limits.takes}
+
+
 def check(options: Options, limits: Limits, *, model: str) -> None:
     """Raise `InvalidOption`, naming the first that the model does not take, or not so."""
     for name in options.given:
         if name not in limits.takes:
             known = ", ".join(sorted(limits.takes))
             raise _invalid(name, f"the model {model!r} does not take it; it takes {known}")
-    for name, low, high in (
-        ("max_new_tokens", 1, limits.max_new_tokens),
-        ("min_new_tokens", 0, options.max_new_tokens or limits.max_new_tokens),
-        ("num_beams", 1, limits.max_beams),
-        ("num_captions", 1, limits.max_captions),
-        ("temperature", 0, limits.max_temperature),
-        ("seed", 0, MAX_SEED),
-        ("no_repeat_ngram", 2, MAX_NGRAM),
-        ("collective", 1, limits.max_collective),
-    ):
+    for name, (low, high) in ranges(limits).items():
         value = getattr(options, name)
         if value is not None and not low <= value <= high:
             raise _invalid(name, f"{value} is not from {low} to {high}")
@@ -163,6 +171,11 @@ def check(options: Options, limits: Limits, *, model: str) -> None:
 
 
 def _check_together(options: Options) -> None:
+    longest, shortest = options.max_new_tokens, options.min_new_tokens
+    if longest is not None and shortest is not None and shortest > longest:
+        raise _invalid("min_new_tokens", f"{shortest} is more than max_new_tokens, {longest}")
+    if 0 < (options.temperature or 0) < MIN_TEMPERATURE:
+        raise _invalid("temperature", f"it is 0, which is the likeliest, or from {MIN_TEMPERATURE}")
     drawn, beams = bool(options.temperature), options.num_beams or 1
     if drawn and beams > 1:
         raise _invalid("num_beams", "beams find the likeliest caption; leave out the temperature")

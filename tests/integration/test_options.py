@@ -82,6 +82,7 @@ def test_a_form_takes_the_same_options(http, offline) -> None:
         ({"num_captions": 2}, "num_captions"),
         ({"num_captions": 3, "num_beams": 2}, "num_captions"),
         ({"temperature": 2.1}, "temperature"),
+        ({"temperature": 1e-38}, "temperature"),
         ({"temperature": 1.0, "num_beams": 2}, "num_beams"),
         ({"seed": 1}, "seed"),
     ],
