@@ -18,6 +18,7 @@ STATUS = {
     "too_many_images": 413,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
+    "not_acceptable": 406,
     "model_unknown": 422,
     "invalid_option": 422,
     "collective_unsupported": 400,

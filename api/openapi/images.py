@@ -84,7 +84,12 @@ def _thumbnail() -> Json:
         "operationId": "getThumbnail",
         "summary": "A thumbnail's address, or itself for `Accept: image/*`",
         "parameters": [job_id(), _size()],
-        "responses": {"200": shown, **_not_modified(), **_thumbnail_problems()},
+        "responses": {
+            "200": shown,
+            **_not_modified(),
+            **_thumbnail_problems(),
+            **problems(s406="`Accept` has neither application/json nor image/jpeg."),
+        },
     }
 
 

@@ -29,6 +29,7 @@ from captioner.errors import (
     InvalidOption,
     InvalidRequest,
     NoImages,
+    NotAcceptable,
     PictureMissing,
     ThumbnailNotFound,
     ThumbnailNotReady,
@@ -86,10 +87,11 @@ def thumbnail(image_id: str, size: str) -> Response:
     """Where a thumbnail is; itself, to a client that prefers pictures."""
     parameters.allow(request)
     _check(size)
+    wants_picture = _prefers_pictures()
     shown = _shown(image_id)
     _refuse_without_thumbnails(shown)
     job_id = shown.job.id
-    if _prefers_pictures():
+    if wants_picture:
         response = _file(shown, size)
     else:
         view = Thumbnail(
@@ -195,14 +197,23 @@ def _refuse_without_thumbnails(shown: Shown) -> None:
 
 
 def _prefers_pictures() -> bool:
-    """Whether pictures are named in `Accept`, and JSON is not, or is wanted less."""
+    """Whether pictures are named in `Accept`, and JSON is not, or is wanted less.
+
+    Raises `NotAcceptable` where `Accept` has neither JSON nor JPEG.
+    """
+    accepted = request.accept_mimetypes
+    takes_picture, takes_json = (
+        accepted.quality(kind) > 0 for kind in ("image/jpeg", "application/json")
+    )
+    if accepted and not (takes_picture or takes_json):
+        raise NotAcceptable("A thumbnail is told as application/json, or given as image/jpeg.")
     pictures, documents = 0.0, 0.0
-    for kind, quality in request.accept_mimetypes:
+    for kind, quality in accepted:
         if kind.startswith("image/"):
             pictures = max(pictures, quality)
         elif kind == "application/json":
             documents = max(documents, quality)
-    return pictures > documents
+    return takes_picture and pictures > documents
 
 
 def _file(shown: Shown, size: str) -> Response:

@@ -8,6 +8,7 @@
     │   ├── TooManyImages                too_many_images             no
     │   ├── PayloadTooLarge              payload_too_large           no
     │   ├── UnsupportedMediaType         unsupported_media_type      no
+    │   ├── NotAcceptable                not_acceptable              no
     │   ├── ModelUnknown                 model_unknown               no
     │   ├── InvalidOption                invalid_option              no
     │   ├── CollectiveUnsupported        collective_unsupported      no
@@ -108,6 +109,7 @@ from captioner.errors.request import (
     JobNotFound,
     ModelUnknown,
     NoImages,
+    NotAcceptable,
     NothingToRetry,
     PayloadTooLarge,
     QueueFull,
@@ -191,6 +193,7 @@ __all__ = [
     "ModelUnavailable",
     "ModelUnknown",
     "NoImages",
+    "NotAcceptable",
     "NothingToRetry",
     "Overloaded",
     "PayloadTooLarge",

@@ -147,6 +147,13 @@ class NothingToRetry(RequestError):
     title = "No picture of the job can be tried again"
 
 
+class NotAcceptable(RequestError):
+    """The caller takes none of the forms that this can be told in."""
+
+    code = "not_acceptable"
+    title = "It cannot be told in a form that is accepted"
+
+
 class JobDeleted(RequestError):
     """The job was here and is gone; `deleted_at` and `reason` say when and why."""
 

@@ -13,14 +13,12 @@ import httpx
 import pytest
 from PIL import Image
 
-from captioner import schema
-from tests import stacks
 from tests.abuse.foreign import FOREIGN, foreign, heic
 from tests.abuse.specimens import crumbs, frame_bomb, frames, lying_apng, metadata
 from tests.abuse.watch import Watch
 from tests.integration.calls import problem
-from tests.integration.conftest import settings_of
 from tests.integration.door import Door, opened
+from tests.integration.first import stack as stack
 from tests.pictures import encoded
 from tests.stacks import Stack
 from tests.unit.sample_images import scene
@@ -30,15 +28,6 @@ from tests.unit.test_images_formats import GARBAGE
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ROUTES = {"/captionImage": "images", "/api/images": "file"}
 """To the field of the form."""
-
-
-@pytest.fixture(scope="module", params=stacks.NAMES[:1])
-def stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    with stacks.started(request.param, tmp_path_factory.mktemp(request.param)) as started:
-        schema.upgrade(settings_of(started))
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -195,6 +195,24 @@ def test_an_unknown_image_is_404_and_never_pending(http, name, rest) -> None:
     problem(http.get(f"/api/images/{name}{rest}"), 404, "image_not_found")
 
 
+def test_an_image_that_was_deleted_is_410_and_says_when(http) -> None:
+    image = processed(http, upload(http, plain("thistle")))
+    assert http.delete(f"/captionImage/{image['image_id']}").status_code == 200
+
+    told = problem(http.get(f"/api/images/{image['image_id']}"), 410, "job_deleted")
+    assert (told["reason"], told["deleted_at"] > image["created"]) == ("asked", True)
+    assert image["image_id"] not in str(http.get("/api/images").json())
+
+
+def test_an_id_without_dashes_is_the_same_image(http, done) -> None:
+    bare = done["image_id"].replace("-", "")
+
+    assert (
+        http.get(f"/api/images/{bare}").json() == http.get(f"/api/images/{done['image_id']}").json()
+    )
+    assert http.get(f"/api/images/{bare}/thumbnails/small").status_code == 200
+
+
 # 5. Statistics: number of images, success and failure rates, average processing
 
 

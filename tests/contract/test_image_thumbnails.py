@@ -68,6 +68,10 @@ def test_a_small_picture_is_not_made_larger(http) -> None:
         ("application/json", "application/json"),
         ("*/*", "application/json"),
         ("image/*;q=0.5,application/json", "application/json"),
+        ("image/png,application/json;q=0.1", "application/json"),
+        ("image/png,image/jpeg;q=0.1", "image/jpeg"),
+        ("image/webp,*/*", "image/jpeg"),
+        ("text/html,*/*;q=0.1", "application/json"),
         (None, "application/json"),
     ],
 )
@@ -79,6 +83,14 @@ def test_the_size_itself_gives_the_picture_to_who_prefers_it(http, done, accept,
     assert response.headers["Vary"] == "Accept"
     if kind == "image/jpeg":
         assert response.content == http.get(done["thumbnails"]["small"]).content
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/html", "image/jpeg;q=0", "image/png;q=0.5"])
+def test_a_client_that_takes_neither_jpeg_nor_json_is_told_so(http, done, accept) -> None:
+    url = f"/api/images/{done['image_id']}/thumbnails/small"
+
+    problem(http.get(url, headers={"Accept": accept}), 406, "not_acceptable")
+    assert http.get(f"{url}.jpg", headers={"Accept": accept}).status_code == 200, "has one form"
 
 
 def test_a_thumbnail_may_be_kept_for_ever(http, done) -> None:

@@ -162,6 +162,9 @@ def test_an_id_without_dashes_is_the_same_job(http) -> None:
 
     bare = job["id"].replace("-", "")
     assert http.get(f"/captionImage/{bare}").json()["id"] == job["id"]
+    assert [each["id"] for each in http.get(f"/captionImage?id={bare}").json()] == [job["id"]]
+    assert http.delete(f"/captionImage/{bare}").status_code == 200
+    problem(http.get(f"/captionImage/{job['id']}"), 410, "job_deleted")
 
 
 def test_a_bad_image_is_an_error_and_the_worker_lives_on(http) -> None:

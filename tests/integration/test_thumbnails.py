@@ -3,8 +3,10 @@
 import os
 import time
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from sqlalchemy import func, select, update
 
 from captioner import jobs
@@ -16,7 +18,7 @@ from models import ImageDetails, Job, JobImage
 from tests.integration.alone import stack as stack
 from tests.integration.calls import problem
 from tests.integration.door import Door, id_of, opened
-from tests.pictures import plain
+from tests.pictures import encoded, plain
 from tests.stacks import Stack
 from worker.decode_pool import DecodePool
 from worker.thumbnails import Thumbnails, drop_deleted
@@ -47,10 +49,14 @@ def take(door: Door, url: str) -> Claim:
     return claim
 
 
-def process(door: Door, decoders: DecodePool, claim: Claim, *, meanwhile: str = "") -> Outcome:
-    """What a worker does of it, but for the caption. `meanwhile` a job may be deleted."""
+def process(
+    door: Door, decoders: DecodePool, claim: Claim, *, meanwhile: str = "", **changes: int
+) -> Outcome:
+    """What a worker of these settings does of it, but for the caption. `meanwhile` a job may be
+    deleted.
+    """
     blobs = BlobStore(door.settings.blobs)
-    making = Thumbnails(door.settings, blobs, decoders)
+    making = Thumbnails(door.settings.model_copy(update=changes), blobs, decoders)
     making.begin(claim, blobs.get(claim.blob_sha256 or ""))
     if meanwhile:
         assert door.http.delete(job_of(meanwhile)).status_code == 200
@@ -106,11 +112,50 @@ def test_they_are_shown_while_the_image_waits_for_its_styles(door, decoders) -> 
     assert door.http.get(f"{url}/thumbnails/medium").status_code == 200
 
 
-def done(door: Door, decoders: DecodePool, data: bytes) -> str:
+def done(door: Door, decoders: DecodePool, data: bytes, **changes: int) -> str:
     url = upload(door, data)
     with door.database.write() as session:
-        jobs.finish(session, [process(door, decoders, take(door, url))])
+        jobs.finish(session, [process(door, decoders, take(door, url), **changes)])
     return url
+
+
+def test_their_sizes_are_those_of_the_settings_when_they_were_made(door, decoders) -> None:
+    url = done(
+        door, decoders, plain("moccasin", 600, 300), thumbnail_small=40, thumbnail_medium=200
+    )
+    usual = done(door, decoders, plain("moccasin", 600, 302))
+
+    sizes = [
+        Image.open(BytesIO(door.http.get(f"{each}/thumbnails/{name}.jpg").content)).size
+        for each in (url, usual)
+        for name in THUMBNAILS
+    ]
+    assert sizes == [(40, 20), (200, 100), (64, 32), (128, 64)]
+
+
+PAGE = b"<!doctype html><script>alert(1)</script>"
+JAR = b"PK\x03\x04META-INF/MANIFEST.MF"
+POLYGLOTS = {
+    "JPEG and HTML": encoded(Image.new("RGB", (200, 100), "olive"), "JPEG") + PAGE + JAR,
+    "JPEG with HTML in its comment": encoded(
+        Image.new("RGB", (200, 100), "tomato"), "JPEG", comment=PAGE + JAR
+    ),
+    "PNG and HTML": plain("salmon", 200, 100) + PAGE + JAR,
+}
+
+
+@pytest.mark.parametrize("name", POLYGLOTS)
+def test_of_a_picture_that_is_a_page_as_well_the_pixels_alone_are_served(
+    door, decoders, name
+) -> None:
+    url = done(door, decoders, POLYGLOTS[name])
+    for size in THUMBNAILS:
+        served = door.http.get(f"{url}/thumbnails/{size}.jpg")
+        assert served.headers["Content-Type"] == "image/jpeg"
+        assert served.headers["X-Content-Type-Options"] == "nosniff"
+        assert served.content.startswith(b"\xff\xd8")
+        assert served.content.endswith(b"\xff\xd9")
+        assert not any(each in served.content for each in (b"script", b"doctype", b"META-INF"))
 
 
 def test_thumbnails_go_with_the_picture_when_its_last_job_is_deleted(door, decoders) -> None:
