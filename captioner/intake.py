@@ -44,6 +44,9 @@ from models import IdempotencyKey
 
 log = logging.getLogger(__name__)
 
+LINES = str.maketrans("", "", "\n\t")
+"""What may be in a text that a chat model is told or asked, besides plain text: taken out."""
+
 
 class Intake:
     """Accepts submissions. Thread-safe."""
@@ -84,7 +87,7 @@ class Intake:
         entry = catalog.find(submission.model or self._settings.model, self._settings)
         model = entry.name
         self._check_count(len(submission.uploads))
-        options = self._options(submission)
+        options = self._options(submission, lines=entry.limits.chats)
         check_options(options, entry.limits, model=model)
         styling = submission.styling and offered(submission.styling, self._settings)
         if submission.webhook is not None:
@@ -207,25 +210,26 @@ class Intake:
                 limit=self._settings.max_images,
             )
 
-    def _options(self, submission: Submission) -> Options:
+    def _options(self, submission: Submission, *, lines: bool) -> Options:
         options = submission.options
         return replace(
             options,
             collective=len(submission.uploads) if options.collective else None,
-            prompt=self._text("prompt", options.prompt),
-            system=self._text("system", options.system),
+            prompt=self._text("prompt", options.prompt, lines=lines),
+            system=self._text("system", options.system, lines=lines),
             language=self._text("language", options.language),
             flag=UNSAFE if options.flag == UNSAFE else self._text("flag", options.flag),
         )
 
-    def _text(self, name: str, prompt: str | None) -> str | None:
-        prompt = (prompt or "").strip()
+    def _text(self, name: str, prompt: str | None, *, lines: bool = False) -> str | None:
+        prompt = (prompt or "").replace("\r\n", "\n").strip()  # as browsers send lines in forms
+        plain = prompt.translate(LINES) if lines else prompt
         if len(prompt) > self._settings.max_prompt_chars:
             raise InvalidPrompt(
                 f"The {name} has {len(prompt)} characters; "
                 f"at most {self._settings.max_prompt_chars} are allowed."
             )
-        if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in prompt):
+        if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in plain):
             raise InvalidPrompt(f"The {name} holds control characters. Send plain text.")
         return prompt or None
 

@@ -166,6 +166,37 @@ def test_a_question_for_a_flag_is_text_as_a_prompt_is(http) -> None:
     problem(http.post("/captionImage", json=body), 422, "invalid_prompt")
 
 
+LINES = "Be brief.\n\t- Say what is red."
+
+
+@pytest.mark.parametrize("name", ["prompt", "system"])
+def test_a_chat_model_may_be_told_in_lines(talking, name) -> None:
+    job = captioned(talking, plain("teal"), **{name: f"{LINES}\n"})
+    assert {"prompt": job["prompt"], **job["options"]}[name] == LINES
+    form = {name: LINES.replace("\n", "\r\n")}  # as browsers send them
+    answer = talking.post("/captionImageBlocking", files=files(plain("teal")), data=form)
+    assert answer.status_code == 200, answer.text
+    job = talking.get(f"/captionImage/{answer.json()['id']}").json()
+    assert {"prompt": job["prompt"], **job["options"]}[name] == LINES
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "a\x00b"},
+        {"prompt": "a\x1b[31mb"},
+        {"system": "a\rb"},
+        {"language": "German\nEnglish"},
+        {"flag": "Is it red?\nReally?"},
+        {"prompt": LINES, "model": "blip"},
+    ],
+    ids=str,
+)
+def test_other_control_characters_and_others_lines_are_refused(talking, body) -> None:
+    answer = talking.post("/captionImage", json={"imgb64s": [b64(plain())], **body})
+    problem(answer, 422, "invalid_prompt")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "body", "caption", "fault"),
     [
