@@ -16,7 +16,7 @@ from PIL import Image
 from tests.abuse.foreign import FOREIGN, foreign, heic
 from tests.abuse.specimens import crumbs, frame_bomb, frames, lying_apng, metadata
 from tests.abuse.watch import Watch
-from tests.integration.calls import problem
+from tests.integration.calls import files, problem
 from tests.integration.door import Door, opened
 from tests.integration.first import stack as stack
 from tests.pictures import encoded
@@ -79,6 +79,13 @@ def test_row_14_a_header_of_millions_of_parts_is_refused(door: Door, _name, data
     elsewhere, pipeline = send(door, data)
     problem(elsewhere, 422, "image_undecodable")
     assert pipeline.status_code in (415, 422), pipeline.text
+
+
+def test_row_14_pictures_that_are_refused_are_not_held_together(watch: Watch) -> None:
+    """Of 119 MB in one form, one picture at a time is in memory; see `watch` for the bound."""
+    data = crumbs()[0][1]
+    answer = watch.door.http.post("/captionImage", files=files(*[data] * 8))
+    assert len(problem(answer, 422, "image_undecodable")["errors"]) == 8
 
 
 @pytest.mark.parametrize(

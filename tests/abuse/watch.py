@@ -22,7 +22,7 @@ from tests.pictures import plain
 from tests.stacks import Stack
 
 MOST_S = 1.0
-MOST_MIB = 100
+MOST_MIB = 100e6 / 2**20
 MIB = 2**20
 AWAY = ("/readyz", "/api/admin/reset-cache")
 """They say 503 where there is no worker, and no cache, and that is right."""
