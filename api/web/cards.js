@@ -10,6 +10,8 @@ const STATES = {
   canceled: "Canceled",
 };
 
+const UNDER_WAY = ["waiting", "sending", "queued", "running", "styling"];
+
 export class Card {
   #part;
 
@@ -43,7 +45,7 @@ export class Card {
   is(state, words = STATES[state]) {
     this.state = this.element.dataset.state = state;
     put(this.#part("state"), words || "");
-    this.#part("remove").hidden = ["waiting", "sending", "queued", "running", "styling"].includes(state);
+    this.#part("remove").hidden = UNDER_WAY.includes(state);
   }
 
   fails(words) {
@@ -53,7 +55,7 @@ export class Card {
   /** Take what the server says of the image: see the routes' `images` and the event `image`. */
   take(view) {
     if (view.status === "succeeded") this.#captioned(view);
-    else if (view.status === "styling") this.writing(view);
+    else if (view.status === "styling" && !this.caption) this.writing(view);
     else if (view.status === "canceled") this.is("canceled");
     else if (view.status === "failed") {
       this.fails(view.error?.detail || view.error?.title || "It failed.");

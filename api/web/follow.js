@@ -10,7 +10,7 @@ const STREAMS_FAILED = 2; // in a row; then it is looked at instead
 
 /** Tell of each image that is final, `image(view)`, and of progress, until the job has ended. */
 export async function follow(id, news) {
-  const seen = { last: 0 };
+  const seen = { last: 0, peeked: 0 };
   let failed = 0;
   while (failed < STREAMS_FAILED) {
     try {
@@ -40,6 +40,7 @@ async function stream(id, seen, news) {
     for (const block of blocks) {
       const event = parsed(block);
       if (event && tell(event, news)) return true;
+      if (event?.event === "partial") peek(id, seen, news);
       if (event?.id) seen.last = Number(event.id);
     }
   }
@@ -61,13 +62,20 @@ function tell({ event, data }, news) {
   return event === "end" || event === "deleted";
 }
 
+/** Pictures that are in line for their styles have captions, which no event tells before. */
+async function peek(id, seen, news) {
+  if (Date.now() - seen.peeked < LOOK_MS) return;
+  seen.peeked = Date.now();
+  const job = await json(`/captionImage/${id}`).catch(() => ({ images: [] }));
+  job.images.filter(isStyling).forEach(news.image);
+}
+
 async function look(id, news) {
   for (let failed = 0; ; ) {
     try {
       const job = await json(`/captionImage/${id}`);
       failed = 0;
-      const told = (image) => image.finished_at || image.status === "styling";
-      job.images.filter(told).forEach(news.image);
+      job.images.filter((image) => image.finished_at || isStyling(image)).forEach(news.image);
       news.progress(job.status);
       if (FINAL.includes(job.status)) return;
     } catch (error) {
@@ -76,6 +84,10 @@ async function look(id, news) {
     }
     await pause(LOOK_MS);
   }
+}
+
+function isStyling(image) {
+  return image.status === "styling";
 }
 
 function isGone(error) {

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Told
-from tests.browser.using import card, picked, start
+from tests.browser.using import card, cards, pick, picked, start
 from tests.gemini_server import UNSAFE, GeminiServer, Trouble
 from tests.pictures import plain
 
@@ -75,6 +75,20 @@ def test_the_plain_caption_is_shown_while_the_styler_has_not_said_a_word(
     expect(mine).to_have_attribute("data-state", "done", timeout=30_000)
     expect(mine.locator(".state")).to_be_hidden()
     expect(mine.locator(".styled section p").first).to_contain_text(f"Witty 1: {CAPTION}")
+
+
+def test_those_in_line_for_the_styler_show_their_plain_captions_too(
+    page: Page, styler: GeminiServer
+) -> None:
+    styler.takes_s = 3
+    wish(page, "Witty")
+    pick(page, {f"{n}.png": plain(colour) for n, colour in enumerate(("red", "tan", "navy"))})
+    pick(page, {f"{n}.png": plain(colour) for n, colour in enumerate(("teal", "plum", "pink"), 3)})
+    start(page)
+    expect(page.locator(".caption:visible")).to_have_text([CAPTION] * 6, timeout=15_000)
+    assert len(styler.asked) < 6
+    assert cards(page, "done").count() < 6
+    expect(cards(page, "done")).to_have_count(6, timeout=60_000)
 
 
 def test_styled_captions_grow_as_they_are_written(page: Page, styler: GeminiServer) -> None:
