@@ -32,7 +32,6 @@ from captioner.errors import (
 from captioner.options import Options
 from captioner.outbound.urls import MAX_CHARS
 from captioner.settings import Settings
-from captioner.styles import listed
 from captioner.submission import Submission
 from captioner.taken import Link, Upload
 from models import Priority
@@ -180,7 +179,7 @@ def _options(request: Request) -> Options:
 def style_fields(given: MultiDict[str, str]) -> StyleFields:
     """What texts say of styles: of a form, or of a query. `styles` may come several times."""
     texts = {name: given[name] for name in StyleFields.model_fields if given.getlist(name)}
-    names = [name for each in given.getlist("styles") for name in listed(each)]
+    names = given.getlist("styles")
     return _checked(StyleFields, texts | ({"styles": names} if names else {}))
 
 

@@ -60,8 +60,12 @@ LANGUAGES = {"anyOf": [{"type": "string", "maxLength": MAX_LANGUAGE_CHARS}, {"ty
 
 
 def _names(given: object) -> object:
-    """A list as it is; one text as the names that stand in it with commas between."""
-    return listed(given) if isinstance(given, str) else given
+    """One text, or each of a list, as the names that stand in it with commas between."""
+    if isinstance(given, str):
+        return listed(given)
+    if not isinstance(given, list):
+        return given
+    return [name for each in given for name in (listed(each) if isinstance(each, str) else [each])]
 
 
 def _number(name: str) -> dict[str, JsonValue]:
