@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from captioner.errors import ModelUnknown
+from captioner import revisions
+from captioner.errors import ModelUnavailable, ModelUnknown
 from captioner.options import ASKING, CHATTING, COMPLETING, Limits
 from captioner.settings import Settings
 from captioner.vllm import is_address
@@ -149,6 +150,22 @@ def batch_of(entry: ModelEntry, settings: Settings, *, device: str = "") -> int:
         return settings.max_batch
     suits = min(entry.batch, entry.batch_on_cpu) if device.startswith("cpu") else entry.batch
     return min(suits, settings.max_batch)
+
+
+def revision_of(entry: ModelEntry, settings: Settings) -> str:
+    """The revision of a hub model that the operator wants."""
+    wanted = revisions.parse(settings.model_revision)
+    return wanted.get(entry.name) or wanted.get("", revisions.USUAL)
+
+
+def check_revisions(settings: Settings) -> None:
+    """Raise `ModelUnavailable` when the revisions that the operator wants fit no models here."""
+    known = entries(settings)
+    served = [known[name] for name in settings.served_models if name in known]
+    hub = [e.name for e in served if not (is_address(e.source) or Path(e.source).is_dir())]
+    wrong = revisions.fault(revisions.parse(settings.model_revision), known=known, hub=hub)
+    if wrong:
+        raise ModelUnavailable(f"CAPTIONER_MODEL_REVISION={settings.model_revision!r}: {wrong}.")
 
 
 def queue_of(model: str) -> str:

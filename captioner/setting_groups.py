@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from captioner import vllm
+from captioner import revisions, vllm
 
 DAY_S = 24 * 3600.0
 
@@ -30,7 +30,11 @@ class Models(BaseSettings):
     model_turn_s: float = Field(
         30, gt=0, description="Seconds that a loaded model goes on while another waits for a place."
     )
-    model_revision: str = Field("main", description="Hub revision (branch, tag or commit).")
+    model_revision: str = Field(
+        "main",
+        description="Hub revision (branch, tag or commit); of several models each by its name: "
+        "blip=main,blip2=v2.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     engine: str = Field(
         "auto",
@@ -79,6 +83,12 @@ class Models(BaseSettings):
                 except ValueError as error:
                     raise ValueError(f"the source of {name!r}: {error}") from None
         return sources
+
+    @field_validator("model_revision")
+    @classmethod
+    def _revisions_clear(cls, given: str) -> str:
+        revisions.parse(given)
+        return given
 
     @field_validator("vllm_key")
     @classmethod

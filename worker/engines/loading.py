@@ -11,7 +11,7 @@ import numpy as np
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.utils.logging import disable_progress_bar
 
-from captioner.catalog import ModelEntry, batch_of
+from captioner.catalog import ModelEntry, batch_of, check_revisions, revision_of
 from captioner.errors import ModelNotReady, ModelUnavailable
 from captioner.settings import Settings
 from worker.engines.device import Placement, place
@@ -35,11 +35,15 @@ class Load(Protocol):
 
 
 class WeightsMaker:
-    """Makes engines from weights on the device that the settings name, as `kinds.Maker` asks."""
+    """Makes engines from weights on the device that the settings name, as `kinds.Maker` asks.
+
+    Raises `ModelUnavailable` when settings name a device or a model's revision that there is not.
+    """
 
     def __init__(self, settings: Settings, load: Load) -> None:
         self._settings = settings
         self._load = load
+        check_revisions(settings)
         self._placement = place(settings)
 
     @property
@@ -51,7 +55,7 @@ class WeightsMaker:
         """The engine of a model, loaded and warm. Raises `ModelUnavailable` with the cause."""
         engine = self._load(
             entry.source,
-            revision=self._settings.model_revision,
+            revision=revision_of(entry, self._settings),
             placement=self._placement,
             max_new_tokens=self._settings.max_new_tokens,
         )
