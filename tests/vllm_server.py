@@ -190,7 +190,7 @@ def _completion(chat: dict[str, Any], pictures: list[Image.Image]) -> dict[str, 
         "created": int(time.time()),
         "model": chat["model"],
         "choices": choices,
-        "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9 * len(choices), "total_tokens": 18},
     }
 
 

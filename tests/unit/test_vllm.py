@@ -1,5 +1,6 @@
 """A chat model behind a vLLM server: asked as ours are, each picture by itself."""
 
+import json
 import logging
 import threading
 import time
@@ -26,6 +27,8 @@ from worker.engines.kinds import KINDS
 from worker.engines.prompts import ANSWER_TOKENS, prompt_for
 from worker.engines.protocol import Caption, EngineGone
 from worker.engines.vllm import VllmEngine
+from worker.engines.vllm_chat import caption_in
+from worker.engines.wishes import tokens
 
 
 @pytest.fixture
@@ -73,6 +76,20 @@ def test_the_score_is_the_mean_log_probability_of_the_tokens(engine: VllmEngine)
     (answer,) = engine.caption([pixels("red")])
     assert answer.score == pytest.approx(-0.1)
     assert answer.tokens == ()
+
+
+def test_the_tokens_that_the_server_generated_are_counted(engine: VllmEngine) -> None:
+    both = engine.caption([pixels("red"), pixels("blue")])
+    assert tokens(both) == 2 * 9
+    three = engine.caption([pixels("red")], Options(temperature=1, seed=4, num_captions=3))
+    assert tokens([*three, None, CaptionFailed("no")]) == 3 * 9
+
+
+def test_a_server_that_does_not_say_how_many_tokens_is_fine() -> None:
+    said = {"choices": [{"message": {"content": "a dog"}}]}
+    for usage in ({}, {"usage": None}, {"usage": {"prompt_tokens": 3}}):
+        caption = caption_in(json.dumps(said | usage).encode(), captions=1)
+        assert (caption.text, tokens([caption])) == ("a dog", 0)
 
 
 def test_the_server_sees_the_very_pixels(server: VllmServer, engine: VllmEngine) -> None:

@@ -35,6 +35,8 @@ class Caption:
     score: float | None = None
     others: tuple["Caption", ...] = ()
     """The further captions that were asked for, the best first."""
+    written: int | None = None
+    """How many tokens were generated for all of these, where the engine says that and not which."""
 
 
 def ranked(captions: Sequence[Caption]) -> Caption:

@@ -6,6 +6,7 @@ vLLM documents the form as "OpenAI-Compatible Server": the chat completions of O
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,8 +78,13 @@ class _Choice(BaseModel):
     logprobs: _LogProbs | None = None
 
 
+class _Usage(BaseModel):
+    completion_tokens: int | None = Field(None, ge=0)
+
+
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
 
 
 def caption_in(answer: bytes, *, captions: int) -> Caption:
@@ -87,12 +93,13 @@ def caption_in(answer: bytes, *, captions: int) -> Caption:
     Raises `CaptionFailed` when it is none.
     """
     try:
-        choices = _Completion.model_validate_json(answer).choices
+        completion = _Completion.model_validate_json(answer)
     except ValidationError:  # its message has what was said
-        choices = []
-    if len(choices) != captions:
+        completion = None
+    if completion is None or len(completion.choices) != captions:
         raise CaptionFailed("The model's server answers with something else than captions.")
-    return ranked([_caption(choice) for choice in choices])
+    best = ranked([_caption(choice) for choice in completion.choices])
+    return replace(best, written=completion.usage.completion_tokens if completion.usage else None)
 
 
 def _caption(choice: _Choice) -> Caption:

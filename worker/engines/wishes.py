@@ -41,6 +41,10 @@ def captions(engine: Engine, wishes: Sequence[Wish], options: Options) -> list[A
 
 def tokens(answers: Sequence[Answer]) -> int:
     """All that were generated, but for those of captions that were cut short."""
-    made = [answer for answer in answers if isinstance(answer, Caption)]
-    every = [each for best in made for each in (best, *best.others)]
-    return sum(len(each.tokens) for each in every)
+    return sum(_written(answer) for answer in answers if isinstance(answer, Caption))
+
+
+def _written(best: Caption) -> int:
+    if best.written is not None:
+        return best.written
+    return sum(len(each.tokens) for each in (best, *best.others))
