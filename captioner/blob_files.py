@@ -1,7 +1,8 @@
 """Files that appear whole, and last: many of them for about the wait of one.
 
-Each is written beside its place first. Then all are brought to the disk at the same time, which a
-file system does in one go, get their names, and their folders are brought to the disk likewise.
+Each is written beside its place first. Then all are brought to the disk, get their names, and their
+folders are brought to the disk. A few are brought one by one, at the same time, which a file system
+does in one go; many with all that is on their `Volume`.
 """
 
 import os
@@ -10,16 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from uuid import uuid4
 
+from captioner.volumes import Opened
+
 SYNCS = 8
 """Threads in which one process brings files to the disk: a request's files are spread over them."""
+MANY = 8
+"""So many new files are brought to the disk with their whole volume."""
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Writing:
-    """Files on their way. Not thread-safe: one for each request."""
+    """Files on their way. Not thread-safe: one for each request.
 
-    def __init__(self, threads: Callable[[], ThreadPoolExecutor]) -> None:
+    `volume`: where they all lie, opened before the first is written.
+    """
+
+    def __init__(
+        self, threads: Callable[[], ThreadPoolExecutor], volume: Opened | None = None
+    ) -> None:
         self._threads = threads
+        self._volume = volume
         self._parts: dict[str, str | None] = {}
 
     def add(self, path: str, data: bytes) -> None:
@@ -37,12 +48,13 @@ class Writing:
     def end(self) -> None:
         """Let all of them appear. Raises `OSError`; those that appeared by then are whole."""
         parts = {path: part for path, part in self._parts.items() if part is not None}
-        self._sync_all(parts.values())
+        whole = self._volume if len(parts) >= MANY else None
+        self._sync_all(parts.values(), whole)
         for path, part in parts.items():
             os.replace(part, path)
             self._parts[path] = None
         # Also of a file that another thread has only just put there.
-        self._sync_all({os.path.dirname(path) for path in self._parts})
+        self._sync_all({os.path.dirname(path) for path in self._parts}, whole)
 
     def drop(self) -> None:
         """Leave no part behind."""
@@ -51,7 +63,10 @@ class Writing:
                 with suppress(OSError):  # what kept it from being written may keep it from this
                     os.unlink(part)
 
-    def _sync_all(self, paths: Iterable[str]) -> None:
+    def _sync_all(self, paths: Iterable[str], whole: Opened | None) -> None:
+        if whole is not None:
+            whole.sync()
+            return
         ordered = list(paths)
         shares = [share for n in range(SYNCS) if (share := ordered[n::SYNCS])]
         under_way = [self._threads().submit(_sync, share) for share in shares[1:]]

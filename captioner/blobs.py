@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from captioner.blob_files import SYNCS, Writing, read
 from captioner.errors import PictureMissing, StorageUnavailable
+from captioner.volumes import Volume
 
 S3_OPTIONS: dict[str, Any] = {
     "config_kwargs": {
@@ -57,6 +58,7 @@ class BlobStore:
             self._files.retries = 1  # s3fs's own tries, which would multiply those of botocore
         self._root = str(root).rstrip("/")
         self._local = isinstance(self._files, LocalFileSystem)
+        self._volume = Volume(self._root) if self._local else None
         self._pool: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
 
@@ -75,24 +77,33 @@ class BlobStore:
         They are there when the block has ended, at about the cost of one; nothing is when it
         raises. Raises `StorageUnavailable`.
         """
-        writing = Writing(self._threads)
+        with self._writing() as add:
 
-        def put(data: bytes) -> str:
-            sha256 = digest(data)
-            path = self._path(sha256)
-            with _stored():
-                if self._local:
-                    writing.add(path, data)
-                elif not self._files.exists(path):
-                    self._files.pipe_file(path, data)  # object stores show a whole object or none
-            return sha256
+            def put(data: bytes) -> str:
+                sha256 = digest(data)
+                add(self._path(sha256), data)
+                return sha256
 
-        try:
             yield put
-            with _stored():
-                writing.end()
-        finally:
-            writing.drop()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Callable[[str, bytes], None]]:
+        with self._volume.opened() if self._volume else nullcontext() as volume:
+            writing = Writing(self._threads, volume)
+
+            def add(path: str, data: bytes) -> None:
+                with _stored():
+                    if self._local:
+                        writing.add(path, data)
+                    elif not self._files.exists(path):
+                        self._files.pipe_file(path, data)  # object stores show a whole one or none
+
+            try:
+                yield add
+                with _stored():
+                    writing.end()
+            finally:
+                writing.drop()
 
     def get(self, sha256: str) -> bytes:
         """The bytes of a blob.
@@ -133,18 +144,9 @@ class BlobStore:
 
         Raises `StorageUnavailable`, and leaves no part behind.
         """
-        writing = Writing(self._threads)
-        try:
-            with _stored():
-                for name, data in files.items():
-                    path = self._path(sha256, name)
-                    if self._local:
-                        writing.add(path, data)
-                    elif not self._files.exists(path):
-                        self._files.pipe_file(path, data)
-                writing.end()
-        finally:
-            writing.drop()
+        with self._writing() as add:
+            for name, data in files.items():
+                add(self._path(sha256, name), data)
 
     def thumbnail(self, sha256: str, name: str) -> bytes:
         """The bytes of a small version of a picture. Raises as `get` does."""
