@@ -15,7 +15,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from api.gathering import GatheringWorker
 from api.lines import Lines
-from captioner import logs
+from captioner import garbage, logs
 from captioner.settings import Settings
 
 GRACE_S = 20
@@ -54,7 +54,7 @@ def gunicorn_options(settings: Settings) -> dict[str, object]:
         "loglevel": settings.log_level.lower(),
         "logger_class": Lines,
         "control_socket_disable": True,  # else a socket appears in the home folder
-        "post_worker_init": _watch_for_the_end,
+        "post_worker_init": _begin,
         "worker_exit": _close_services,
         "on_exit": _forget_counts,
     }
@@ -124,8 +124,11 @@ def _forget_counts(_server: object) -> None:
     shutil.rmtree(os.environ[COUNTS], ignore_errors=True)
 
 
-def _watch_for_the_end(worker: Any) -> None:
-    """On SIGTERM, waiting callers get their job's address before the grace is over."""
+def _begin(worker: Any) -> None:
+    """In each process, once it has its application. On SIGTERM, waiting callers get their job's
+    address before the grace is over.
+    """
+    garbage.look_rarely()
     services = worker.app.callable.extensions["captioner"]
     services.waiting_room.is_leaving = lambda: not worker.alive
 

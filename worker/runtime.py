@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from captioner import dispatch, jobs, stylers, tracing
+from captioner import dispatch, garbage, jobs, stylers, tracing
 from captioner.blobs import BlobStore
 from captioner.broker import sending_app
 from captioner.cache import Cache
@@ -134,6 +134,7 @@ class Runtime:
         """Load the models, and begin the chores."""
         from worker.overtaking import LOOK_S as OVERTAKING_S
 
+        garbage.look_rarely()
         settings = self._settings
         self._keeper.every(settings.heartbeat_s, self.house.load_all, name="loader")
         self._keeper.every(settings.heartbeat_s, self._registration.beat, name="heartbeat")
