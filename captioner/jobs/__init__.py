@@ -30,7 +30,7 @@ Rows are locked in one order, so that no two changes block each other: images be
 id. Where a job must come first (`cancel`), images that others hold are skipped, not waited for.
 """
 
-from captioner.jobs.claiming import claim, held_no_longer, hurried_next, renew
+from captioner.jobs.claiming import claim, hurried_next
 from captioner.jobs.controlling import cancel, expire_due, reason, retry, stop_left
 from captioner.jobs.creating import create
 from captioner.jobs.deleting import (
@@ -43,6 +43,7 @@ from captioner.jobs.deleting import (
 )
 from captioner.jobs.fetching import any_to_fetch, fetch_later, fetched
 from captioner.jobs.finishing import finish
+from captioner.jobs.keeping import held_no_longer, renew
 from captioner.jobs.ranking import as_if_created, rank
 from captioner.jobs.returning import adopt, release, take_back_expired
 from captioner.jobs.styling import any_to_style, claim_to_style, finish_styling

@@ -1,4 +1,4 @@
-"""Taking images, and keeping them while work goes on."""
+"""Taking images."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,15 +19,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
+from captioner.jobs.keys import Key, listed, named
 from captioner.jobs.ranking import FEW
 from captioner.options import Options
 from captioner.styles import Styling
 from captioner.webhooks import outbox
 from captioner.work import Claim
-from models import CancelCause, ImageDetails, ImageState, Job, JobImage, JobState, WebhookKind
+from models import ImageDetails, ImageState, Job, JobImage, JobState, WebhookKind
 
-Key = tuple[UUID, int]
-"""An image: its job, and its position there."""
 AWAY = and_(JobImage.blob_sha256.is_(None), JobImage.source_url.is_not(None))
 """The condition that an image's picture is at its URL still. The index of these has the same."""
 
@@ -58,19 +57,8 @@ def claim(
     images = _next_in_line(session, model, limit, max_attempts, again, to_fetch, retry_s)
     if not images:
         return []
-    session.connection().execute(
-        _TAKE,
-        [
-            {
-                "of_job": image.job_id,
-                "at": image.position,
-                "attempt_now": image.attempt + 1,
-                "worker_now": worker,
-                "lease": lease_s,
-            }
-            for image in sorted(images, key=lambda image: (image.job_id, image.position))
-        ],
-    )
+    taken = listed((image.job_id, image.position) for image in images)
+    session.connection().execute(_TAKE, {"keys": taken, "worker_now": worker, "lease": lease_s})
     jobs = _started(session, sorted({image.job_id for image in images}))
     return [_claim_of(image, jobs[image.job_id]) for image in images]
 
@@ -116,7 +104,7 @@ def _next_in_line(
         given["of_model"] = model
     else:
         given |= {"of_job": again[0], "positions": list(again[1])}
-    return session.execute(_NEXT[again is not None, to_fetch], given).all()
+    return session.connection().execute(_NEXT[again is not None, to_fetch], given).all()
 
 
 def _next(*, again: bool, to_fetch: bool) -> Any:
@@ -168,12 +156,12 @@ _SIZE_OF_NEXT = select(Job.image_count).where(
     .limit(1)
     .scalar_subquery()
 )
-_TAKE = (
+_TAKE = (  # they are locked already
     update(JobImage)
-    .where(JobImage.job_id == bindparam("of_job"), JobImage.position == bindparam("at"))
+    .where(named())
     .values(
         state=ImageState.RUNNING,
-        attempt=bindparam("attempt_now"),
+        attempt=JobImage.attempt + 1,
         lease_until=now_plus(bindparam("lease", type_=Float)),
         worker=bindparam("worker_now"),
         started_at=now(),
@@ -243,7 +231,7 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns what their images' claims say of them."""
-    rows = session.execute(_JOBS, {"ids": list(job_ids)}).all()
+    rows = session.connection().execute(_JOBS, {"ids": list(job_ids)}).all()
     waiting = [row.id for row in rows if row.state == JobState.QUEUED]
     for job_id in _begin(session, waiting):
         outbox.note(session, job_id, WebhookKind.JOB_STARTED)
@@ -261,40 +249,3 @@ def _begin(session: Session, job_ids: Sequence[UUID]) -> list[UUID]:
         return []
     begun = session.connection().execute(_BEGIN, {"ids": list(queued)})
     return sorted(row.id for row in begun if row.webhook_url is not None)
-
-
-def renew(session: Session, claims: Iterable[Claim], *, lease_s: float) -> None:
-    """Push back the end of the leases that are still held."""
-    attempts = [(claim.job_id, claim.position, claim.attempt) for claim in claims]
-    if not attempts:
-        return
-    mine = tuple_(JobImage.job_id, JobImage.position, JobImage.attempt).in_(attempts)
-    session.execute(
-        update(JobImage)
-        .where(among(locked(session, mine, HELD)))
-        .values(lease_until=now_plus(lease_s))
-        .execution_options(synchronize_session=False)
-    )
-
-
-def held_no_longer(session: Session, claims: Iterable[Claim]) -> dict[Claim, CancelCause | None]:
-    """Those of the claims on which work is in vain, and why their job is to stop.
-
-    No cause: another attempt has taken over, or the image is not there any more. One statement.
-    """
-    claims = list(claims)
-    rows = session.execute(
-        select(JobImage.job_id, JobImage.position, JobImage.attempt, Job.state, Job.cancel_cause)
-        .join(Job, Job.id == JobImage.job_id)
-        .where(
-            JobImage.job_id.in_({claim.job_id for claim in claims}),
-            HELD,
-        )
-    )
-    running = {(row.job_id, row.position, row.attempt): row for row in rows}
-    found = {claim: running.get((claim.job_id, claim.position, claim.attempt)) for claim in claims}
-    return {
-        claim: CancelCause(row.cancel_cause or CancelCause.ASKED) if row else None
-        for claim, row in found.items()
-        if row is None or row.state == JobState.CANCELING
-    }

@@ -98,7 +98,7 @@ def add(
             for job_id in sorted(ended)
         ],
     )
-    rows = session.execute(_COUNTED, {"ids": list(ended)}).all()
+    rows = session.connection().execute(_COUNTED, {"ids": list(ended)}).all()
     states = {row.id: JobState(row.state) for row in rows}
     numbers: dict[tuple[UUID, int], int] = {}
     for row in rows:

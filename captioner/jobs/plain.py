@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now
 from captioner.errors import Canceled, CaptionerError, DeadlinePassed
-from captioner.jobs.claiming import Key, among
+from captioner.jobs.claiming import among
+from captioner.jobs.keys import Key
 from captioner.styles import StyleStatus
 from models import ImageState, JobImage
 

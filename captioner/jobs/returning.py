@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import WorkerLost
-from captioner.jobs.claiming import Key, among, held
+from captioner.jobs.claiming import among, held
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
+from captioner.jobs.keys import Key
 from captioner.jobs.styling import release_to_style
 from captioner.work import Claim
 from models import ImageState, Job, JobImage, JobState

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import CaptionerError, StylerUnavailable, WorkerLost
-from captioner.jobs.claiming import Key, among
+from captioner.jobs.claiming import among
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
+from captioner.jobs.keys import Key
 from captioner.jobs.plain import WAITS, leave_plain
 from captioner.styles import Styler
 from models import ImageState, JobImage, JobState

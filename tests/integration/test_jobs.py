@@ -1,15 +1,17 @@
 """Every change of state is conditional: nothing is counted twice, nothing is overwritten."""
 
+import json
+import math
 import threading
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from uuid_utils.compat import uuid7
 
 from captioner import jobs, queries
 from captioner.errors import CaptionFailed, ImageTruncated, JobFinal
-from captioner.work import Claim, Order, Outcome, Picture
+from captioner.work import Claim, Order, Outcome, Picture, Timings
 from models import ImageState, JobImage, JobState
 from tests.integration.rows import claim, expire, state
 
@@ -80,6 +82,41 @@ def test_a_late_result_changes_nothing(database, make) -> None:
         assert read is not None
         assert read.images[0].caption == "right"
         assert read.job.succeeded_count == 1
+
+
+def test_a_claim_takes_what_it_names_and_nothing_beside(database, make) -> None:
+    job_id, other = make(40), make(40)
+    with database.write() as session:
+        taken = claim(session, job_id, *range(3, 36))
+        jobs.finish(session, [Outcome(each, caption=f"number {each.position}") for each in taken])
+    with database.read() as session:
+        rows = session.scalars(select(JobImage)).all()
+    mine = {row.position: row for row in rows if row.job_id == job_id}
+    assert [n for n, row in mine.items() if row.attempt] == [each.position for each in taken]
+    assert all(mine[each.position].caption == f"number {each.position}" for each in taken)
+    assert {row.state for row in rows if row.job_id == other} == {ImageState.QUEUED}
+
+
+def test_a_result_is_stored_as_it_was_said(database, make) -> None:
+    job_id = make(3)
+    odd = 'a "star", é and 星\n{"a": [1]} \\u0041'
+    with database.write() as session:
+        one, two, three = claim(session, job_id, 0, 1, 2)
+        said = Outcome(
+            one, caption=odd, score=-1 / 3, others=((odd, None),), tags=(odd,), flagged=True,
+            timings=Timings(1e-9, 0.0, 12345.678, 16),
+        )  # fmt: skip
+        unsure = Outcome(two, caption="null", score=-math.inf, flagged=False)
+        jobs.finish(session, [said, unsure, Outcome(three, error=ImageTruncated(odd))])
+    with database.read() as session:
+        first, second, third = session.scalars(
+            select(JobImage).where(JobImage.job_id == job_id).order_by(JobImage.position)
+        )
+    assert (first.caption, first.score, first.flagged) == (odd, -1 / 3, True)
+    assert (json.loads(first.others), json.loads(first.tags)) == ([[odd, None]], [odd])
+    assert (first.decode_ms, first.wait_ms, first.infer_ms) == (1e-9, 0.0, 12345.678)
+    assert (second.caption, second.score, second.flagged) == ("null", None, False)
+    assert (third.caption, third.error_code, third.error_detail) == (None, "image_truncated", odd)
 
 
 def test_an_image_whose_workers_die_is_given_up_in_the_end(database, make) -> None:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import select
 
 from captioner import gallery, queries, results, schema
 from captioner.database import Database
-from models import JobState
+from captioner.jobs.keys import listed, named
+from models import JobImage, JobState
 from tests import many
 from tests.integration.conftest import settings_of
 from tests.stacks import Stack, fresh
@@ -16,6 +18,8 @@ JOBS = 30_000
 DEEP = many.id_of(JOBS // 3)
 LIMIT = 100
 ALL_COUNTS = results.SHARDS * (len(results.ENDED) + 1) * (results.LAST + 1)
+NAMED = "images that a worker has"
+KEYS = listed([(many.id_of(number), 0) for number in range(1, 33)])
 FAILED = [JobState.FAILED]
 UNFINISHED = [JobState.QUEUED, JobState.RUNNING]
 ENDED = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
@@ -72,6 +76,7 @@ LOOKS: dict[str, Callable] = {
     "half of all, ended": of_an_owner(many.HALF, *ENDED),
     "nobody's": of_an_owner("nobody", JobState.FAILED),
     "results": lambda s, before: results.total(s),
+    NAMED: lambda s, before: s.execute(select(JobImage.position).where(named()), {"keys": KEYS}),
 }
 
 
@@ -95,6 +100,7 @@ def test_a_look_takes_an_index(full: Database, name: str, before) -> None:
         assert found
         assert not re.search(r"SCAN (jobs|job_images|image_details)(?! USING)", found)
         assert "ix_jobs_state_deadline_at" not in found, "it would be sorted"
+        assert ("job_images USING INTEGER PRIMARY KEY" in found) == (name == NAMED)
         assert ("ix_jobs_state_id" in found) == (name in BY_STATE)
         assert ("ix_jobs_owner_id" in found) == (name in OF_AN_OWNER)
         assert ("ix_jobs_owner_state_id" in found) == (name in OF_AN_OWNER_BY_STATE)
