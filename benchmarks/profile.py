@@ -1,7 +1,7 @@
-"""Where the time of the queue goes, by py-spy: the API and the worker while single jobs are sent.
+"""Where the time of the queue goes, by py-spy: the API and the worker while jobs are sent.
 
 Samples of whoever holds the interpreter's lock, by the part of the code that the stack is in; and
-the processor time of each kind of process for each job. The table goes to `profile.md`.
+the processor time of each kind of process for each picture. The tables go to `profile.md`.
 """
 
 import subprocess
@@ -9,17 +9,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from benchmarks.queue import CONNECTIONS, Place, form, picture, serving
+from benchmarks.queue import CONNECTIONS, Place, per_second, serving
 from benchmarks.report import RESULTS, commit, processor
 
 STACK = "sqlite-valkey"
 SECONDS, RATE = 10, 200
-JOBS = 1_200
 API = {
     "looking at the line and the workers": ("Lookout._look",),
     "storing jobs": ("Storing._store",),
@@ -87,14 +86,40 @@ def by_part(raw: Path, parts: dict[str, tuple[str, ...]]) -> list[tuple[str, flo
     return [(name, count / found.total()) for name, count in found.most_common()]
 
 
-def flood(place: Place, jobs: int) -> float:
-    """Send single jobs from all connections until all have ended. Returns jobs per second."""
-    forms = [form([picture()]) for _ in range(jobs)]
-    before, started = place.ended(), time.perf_counter()
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(place.door.submit, forms))
-    place.finish(before + jobs)
-    return jobs / (time.perf_counter() - started)
+@dataclass(frozen=True)
+class Load:
+    """Jobs of so many pictures, and how many of them are sent at once."""
+
+    name: str
+    images: int
+    jobs: int
+
+    def flood(self, place: Place) -> float:
+        """Send them from all connections until all have ended. Returns pictures per second."""
+        return per_second(place, self.jobs, self.images)
+
+
+LOADS = (Load("jobs of one picture", 1, 1_200), Load("jobs of 32", 32, 100))
+
+
+def measured(place: Place, load: Load, folder: Path) -> str:
+    """The table of one load."""
+    load.flood(place)
+    found = processes_by_kind()
+    before = cpu_s(found)
+    rate = load.flood(place)
+    images = load.jobs * load.images
+    cost = {name: (used - before[name]) / images * 1e3 for name, used in cpu_s(found).items()}
+    raws = {name: folder / f"{name}-{load.images}" for name in ("api", "worker")}
+    spies = [spied(found[each][-1 if each == "api" else 0].pid, raw) for each, raw in raws.items()]
+    time.sleep(1)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        load.flood(place)
+    for spy in spies:
+        spy.wait()
+    shares = {"api": by_part(raws["api"], API), "worker": by_part(raws["worker"], WORKER)}
+    return _table(load, rate, cost, shares)
 
 
 def main() -> None:
@@ -103,34 +128,21 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
         serving(STACK, CAPTIONER_CACHE_TTL_S="3600") as place,
     ):
-        flood(place, 100)
-        found = processes_by_kind()
-        before = cpu_s(found)
-        rate = flood(place, JOBS)
-        cost = {name: (used - before[name]) / JOBS * 1e3 for name, used in cpu_s(found).items()}
-        raws = {"api": Path(name) / "api", "worker": Path(name) / "worker"}
-        spies = [
-            spied(found[each][-1 if each == "api" else 0].pid, raw) for each, raw in raws.items()
-        ]
-        time.sleep(1)
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            flood(place, JOBS // 4)
-        for spy in spies:
-            spy.wait()
-        shares = {"api": by_part(raws["api"], API), "worker": by_part(raws["worker"], WORKER)}
-    text = _table(rate, cost, shares)
+        tables = [measured(place, load, Path(name)) for load in LOADS]
+    text = f"`python -m benchmarks profile`, commit {commit()}, {processor()}, {STACK}.\n\n"
+    text += "\n".join(tables)
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "profile.md").write_text(text)
 
 
-def _table(rate: float, cost: dict[str, float], shares: dict[str, list[tuple[str, float]]]) -> str:
-    costs = ", ".join(f"{name} {ms:.1f}" for name, ms in sorted(cost.items(), key=lambda c: -c[1]))
+def _table(
+    load: Load, rate: float, cost: dict[str, float], shares: dict[str, list[tuple[str, float]]]
+) -> str:
+    costs = ", ".join(f"{name} {ms:.2f}" for name, ms in sorted(cost.items(), key=lambda c: -c[1]))
     lines = [
-        f"`python -m benchmarks profile`, commit {commit()}, {processor()}, {STACK}: jobs of one "
-        f"picture from {CONNECTIONS} connections, {rate:.0f} a second. Processor time of each job, "
-        f"in milliseconds: {costs}; {sum(cost.values()):.1f} in all.",
+        f"{load.name.capitalize()} from {CONNECTIONS} connections: {rate:.0f} pictures a second. "
+        f"Processor time of each, in milliseconds: {costs}; {sum(cost.values()):.2f} in all.",
         "",
         "| Process | Part | Share of its samples |",
         "|---|---|---|",
