@@ -208,3 +208,29 @@ def test_what_there_is_no_memory_for_is_prepared_for_half() -> None:
     engine = Preparing()
     warm_up(engine, batch=16)
     assert engine.asked == ["prepare 16", "prepare 8", "prepare 4", "caption 1", "caption 16"]
+
+
+def test_the_captions_beside_a_stopped_one_keep_every_token(static, pixels, right) -> None:
+    asked = 0
+
+    def stopped() -> list[bool]:
+        nonlocal asked
+        asked += 1
+        return [asked > 1 and number in (1, 4) for number in range(5)]
+
+    answers = static.caption(pixels[:5], stopped=stopped)
+    assert [number for number, answer in enumerate(answers) if answer is None] == [1, 4]
+    assert [(answer.tokens,) for answer in answers if answer] == [right[n] for n in (0, 2, 3)]
+    assert tokens(static, pixels[:5]) == right[:5]  # nor is anything left of it
+
+
+def test_a_batch_that_is_stopped_as_a_whole_ends_at_the_next_token(static, pixels) -> None:
+    asked: list[int] = []
+
+    def stopped() -> list[bool]:
+        asked.append(len(asked))
+        return [len(asked) >= 3] * 2
+
+    options = Options(min_new_tokens=70, max_new_tokens=100)
+    assert static.caption(pixels[:2], options, stopped=stopped) == [None, None]
+    assert len(asked) == 3
