@@ -18,7 +18,7 @@ from models import Job, JobImage
 from tests.pictures import plain
 from tests.processes import until
 from tests.unit.decoding import picture
-from tests.unit.test_pipeline import Bench
+from tests.unit.piping import Bench
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
 from worker.engines.protocol import Caption, Stopped

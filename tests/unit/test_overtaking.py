@@ -13,7 +13,7 @@ from captioner.errors import ShuttingDown
 from captioner.jobs.ranking import FEW
 from tests.pictures import plain
 from tests.processes import until
-from tests.unit.test_pipeline import Bench
+from tests.unit.piping import Bench
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
 from worker.engines.protocol import Caption

@@ -11,7 +11,7 @@ import pytest
 
 from tests.pictures import plain
 from tests.processes import until
-from tests.unit.test_pipeline import Bench as Line
+from tests.unit.piping import Bench as Line
 from worker.batching import Batcher, Done
 from worker.decode_pool import DecodePool
 from worker.engines.protocol import Caption
