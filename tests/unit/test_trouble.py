@@ -67,6 +67,7 @@ def test_memory_that_the_system_refuses_is_a_memory_error_and_the_engine_goes_on
         "CUDA error: device-side assert triggered",
         "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx( …",
         "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "CUDA driver error: unknown error",
     ],
 )
 def test_a_gpu_that_is_of_no_use_to_the_process_is_told_as_such(said: str) -> None:

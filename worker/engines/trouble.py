@@ -27,7 +27,7 @@ OF_MEMORY = re.compile(
 """As PyTorch says it on a CPU and on a GPU, OpenVINO, NumPy in transformers' words, C++, and CUDA's
 libraries. There is no type for all of them.
 """
-OF_DEVICE = re.compile(r"^(CUDA|HIP|cuDNN) error: ", re.IGNORECASE)
+OF_DEVICE = re.compile(r"^(CUDA|CUDA driver|HIP|cuDNN) error: ", re.IGNORECASE)
 """As PyTorch begins what the driver says. Most of these end with the process alone: the CUDA
 runtime's documentation has "the process must be terminated and relaunched" of them.
 """
