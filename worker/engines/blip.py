@@ -110,12 +110,7 @@ class FastBlipEngine:
             return self._slow.caption(pictures, options, stopped=stopped)
         each = rows_per_picture(options)
         prompt = self._slow.prompt_ids(options.prompt)
-        shortest, longest = span(
-            options,
-            given=prompt.shape[1],
-            places=self._slow.places,
-            usual=self._slow.max_new_tokens,
-        )
+        bounds = self._bounds(options, given=prompt.shape[1])
         with stage("encode"):
             writer = self._look(pictures)
         if each > 1:
@@ -123,11 +118,17 @@ class FastBlipEngine:
         rows = write(
             writer,
             prompt.repeat(each * len(pictures), 1),
-            Bounds(self._slow.end, longest, shortest, options.no_repeat_ngram or 0),
+            bounds,
             choose=Dice(options.temperature, seeds(options, rows=each * len(pictures))),
             stopped=_of_rows(stopped, each) if stopped else None,
         )
         return [self._joined(rows[n : n + each]) for n in range(0, len(rows), each)]
+
+    def _bounds(self, options: Options, *, given: int) -> Bounds:
+        shortest, longest = span(
+            options, given=given, places=self._slow.places, usual=self._slow.max_new_tokens
+        )
+        return Bounds(self._slow.end, longest, shortest, options.no_repeat_ngram or 0)
 
     def _look(self, pictures: Sequence[Pixels]) -> Writer:
         if isinstance(self._network, StaticNetwork):
