@@ -181,3 +181,23 @@ def test_so_does_one_that_finds_it_broken_when_it_loads(monkeypatch: pytest.Monk
     house = EngineHouse(Settings(model="scenes", models="scenes"), end=ended.append)
     house.load_all()
     assert ended == [EXIT_CODE]
+
+
+BREAKS = """
+from captioner.settings import Settings
+from tests.unit.test_trouble import Maker, pictures
+from worker.engines import kinds
+from worker.engines.house import EngineHouse
+
+kinds.KINDS["blip"] = lambda _settings: Maker()
+house = EngineHouse(Settings(model="scenes", models="scenes", _env_file=None))
+with house.using("scenes") as resident:
+    resident.batcher.submit(pictures(0)[0]).result(30)
+"""
+
+
+def test_the_process_itself_ends_with_the_status_of_the_watchdog() -> None:
+    command = [sys.executable, "-c", BREAKS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == EXIT_CODE, done.stderr
+    assert "device-side assert" in done.stderr
