@@ -233,7 +233,7 @@ def test_the_item_of_the_least_rank_goes_next() -> None:
 
 
 def test_beside_a_long_line_one_in_a_hurry_waits_for_few_others_even_at_the_worst_engine() -> None:
-    run = Linear(0.005)
+    run = Linear(0.02)  # so long that a busy machine hardly adds to it
     batcher = Batcher(run, max_batch=16)
     single, ahead = 10_000, []
     line = [batcher.submit(n, rank=float(n)) for n in range(400)]
