@@ -6,7 +6,7 @@ this process or another, misses nothing and gets nothing twice.
 
 import json
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -45,10 +45,10 @@ def follow(
 
 
 def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
-    until, seen, told = time.monotonic() + LONGEST_S, -1, set[int]()
+    until, seen, told = time.monotonic() + LONGEST_S, -1, _Told()
     while time.monotonic() < until and not watch.over:
         progress = watch.wait(after=seen, timeout_s=HEARTBEAT_S, or_whispers=True)
-        whispers = list(_whispers(watch, told))
+        whispers = list(told.whispers(watch))
         yield from whispers
         if progress is None:
             yield from () if whispers else (b":\n\n",)
@@ -61,10 +61,8 @@ def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
         if news is None:
             yield _event("deleted", JobEnd.gone(watch.job_id))
             return
-        for image in news.images:
-            after = image.event_seq or after
-            told.add(image.position)
-            yield _event("image", ImageView.of(image), number=after)
+        yield from told.images(news)
+        after = max([after, *(image.event_seq or after for image in news.images)])
         yield _event("progress", Advance.of(news.job))
         if JobState(news.job.state).final:
             yield _event("end", JobEnd.of(news.job), number=news.job.event_seq)
@@ -74,11 +72,31 @@ def _news(services: Services, watch: Watch, after: int) -> Iterator[bytes]:
         seen = max(news.job.event_seq, progress.seq)
 
 
-def _whispers(watch: Watch, told: Container[int]) -> Iterator[bytes]:
-    """What is being written of images that are not told yet."""
-    for whisper in watch.whispers():
-        if whisper.position not in told:
-            yield _event("partial", PartialStyles.of(whisper))
+class _Told:
+    """Which images a client has heard of."""
+
+    def __init__(self) -> None:
+        self._ended: set[int] = set()
+        self._begun: set[int] = set()
+
+    def whispers(self, watch: Watch) -> Iterator[bytes]:
+        """What is being written of images that have not ended."""
+        for whisper in watch.whispers():
+            self._begun.add(whisper.position)
+            if whisper.position not in self._ended:
+                yield _event("partial", PartialStyles.of(whisper))
+
+    def images(self, news: News) -> Iterator[bytes]:
+        """Those that ended; and the plain captions of which nothing was overheard, as the client
+        came after that was said.
+        """
+        for image in news.images:
+            self._ended.add(image.position)
+            yield _event("image", ImageView.of(image), number=image.event_seq)
+        for image in news.to_style:
+            if image.position not in self._begun:
+                self._begun.add(image.position)
+                yield _event("partial", PartialStyles.begun(image))
 
 
 def _read(services: Services, job_id: UUID, after: int) -> News | None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from api.schemas import Counts, Urls
 from api.style_view import StyledView
 from captioner.wakeups import Whisper
-from models import Job, JobState
+from models import Job, JobImage, JobState
 
 
 class Advance(BaseModel):
@@ -44,6 +44,11 @@ class PartialStyles(BaseModel):
             caption=whisper.caption or None,
             styled=styled,
         )
+
+    @classmethod
+    def begun(cls, image: JobImage) -> Self:
+        """The view of an image that has its plain caption alone."""
+        return cls(id=image.job_id, position=image.position, caption=image.caption, styled=[])
 
 
 class JobEnd(BaseModel):

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import Job, JobImage
+from models import ImageState, Job, JobImage
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class News:
 
     job: Job
     images: Sequence[JobImage]
+    to_style: Sequence[JobImage] = ()
+    """Those that have their plain captions, and no more yet."""
 
 
 def since(session: Session, job_id: UUID, *, after: int) -> News | None:
@@ -33,4 +35,11 @@ def since(session: Session, job_id: UUID, *, after: int) -> News | None:
         .where(JobImage.job_id == job_id, JobImage.event_seq > after)
         .order_by(JobImage.event_seq)
     ).all()
-    return News(found, images)
+    return News(found, images, _to_style(session, found))
+
+
+def _to_style(session: Session, job: Job) -> Sequence[JobImage]:
+    if job.styling is None:
+        return ()
+    styling = JobImage.state == ImageState.STYLING
+    return session.scalars(select(JobImage).where(JobImage.job_id == job.id, styling)).all()

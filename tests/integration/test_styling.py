@@ -1,6 +1,7 @@
 """Styled captions, by the real client of Gemini and a server with its wire format."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -167,6 +168,30 @@ def test_captions_stream_while_they_are_written(http: httpx.Client, gemini: Gemi
     (image,) = [event.data for event in seen if event.name == "image"]
     assert [each["style"] for each in image["styled"]] == ALL
     assert names.index("image") > max(n for n, name in enumerate(names) if name == "partial")
+
+
+def test_who_comes_while_a_styler_is_silent_is_told_the_plain_captions(
+    http: httpx.Client, gemini: GeminiServer
+) -> None:
+    gemini.takes_s = 20
+    pictures = files(*map(plain, ("red", "tan", "navy")))
+    url = http.post("/captionImage", files=pictures, data={"styles": "all"}).headers["Location"]
+
+    def all_are_captioned() -> bool:
+        return {i["status"] for i in http.get(url).json()["images"]} == {"styling"}
+
+    until(lambda: all_are_captioned() and gemini.at_once > 0, what="calls")
+    time.sleep(1)  # what was whispered is over
+    told = {}
+    with http.stream("GET", f"{url}/events") as stream:
+        for event in events(stream):
+            if event.name == "partial":
+                told[event.data["position"]] = (bool(event.data["caption"]), event.data["styled"])
+            if len(told) == 3:
+                break
+    assert told == dict.fromkeys(range(3), (True, []))
+    http.post(f"{url}/cancel")
+    assert finished(http, url)["status"] == "succeeded"
 
 
 def test_a_canceled_job_keeps_its_captions_and_hangs_up(

@@ -4,6 +4,7 @@ import itertools
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from dnslib import AAAA, QTYPE, RR, A, DNSRecord
@@ -63,11 +64,15 @@ def dns():
 @pytest.fixture
 def two_servers():
     """One that counts as public and one inside, on the same port of two addresses."""
-    with (
-        serve(body(b"outside"), host="127.0.0.5") as outside,
-        serve(body(b"inside"), host="127.0.0.1", port=outside.port) as inside,
-    ):
-        yield outside, inside
+    with ExitStack() as stack:
+        while True:
+            outside = stack.enter_context(serve(body(b"outside"), host="127.0.0.5"))
+            try:
+                inside = stack.enter_context(serve(body(b"inside"), port=outside.port))
+            except OSError:  # somebody else has it there
+                continue
+            yield outside, inside
+            return
 
 
 @pytest.mark.parametrize("first", ["127.0.0.5", "127.0.0.1"])
