@@ -118,7 +118,7 @@ def main() -> None:
     """Measure, print, and keep."""
     lines = measured(str(SCENES_FOLDER), Load("scenes", 1_024, 16, 320))
     with tempfile.TemporaryDirectory() as name:
-        lines += measured(str(noise.save(Path(name))), Load("BLIP-base", 320, 8, 640))
+        lines += measured(str(noise.save(Path(name))), Load("BLIP-base", 192, 8, 640))
     settings: dict[str, object] = {
         "dtype": place(Settings()).name, "job": JOB, "clients": CLIENTS, "database": "sqlite",
         "broker": "valkey", "api_processes": 2, "workers": 1, "decode_processes": 2,
