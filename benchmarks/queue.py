@@ -23,7 +23,7 @@ from urllib.request import urlopen
 from PIL import Image
 from sqlalchemy import func, select
 
-from benchmarks.report import heading, keep
+from benchmarks.report import ADDITIONS, additions_s, heading, keep
 from captioner import schema
 from captioner.database import Database
 from captioner.settings import Settings
@@ -164,10 +164,21 @@ def per_second(place: Place, jobs: int, images: int) -> float:
 
 
 def rounds(place: Place, jobs: int, images: int) -> str:
-    """The median of some rounds, and each of them."""
-    found = [per_second(place, jobs, images) for _ in range(ROUNDS)]
+    """The median of some rounds, each of them, and what one picture costs on any machine: as long
+    as so many additions in Python take just before and after.
+    """
+    found, costs = [], []
+    speed_s = additions_s()
+    for _ in range(ROUNDS):
+        before_s, rate = speed_s, per_second(place, jobs, images)
+        speed_s = additions_s()
+        found.append(rate)
+        costs.append(ADDITIONS / ((before_s + speed_s) / 2) / rate)
     each = ", ".join(f"{rate:.0f}" for rate in found)
-    return f"{statistics.median(found):7.0f} a second (rounds: {each})"
+    return (
+        f"{statistics.median(found):7.0f} a second (rounds: {each}); "
+        f"each as long as {statistics.median(costs) / 1e3:.0f} thousand additions"
+    )
 
 
 def spread(found: list[float]) -> str:

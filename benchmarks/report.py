@@ -37,7 +37,7 @@ def heading(title: str, settings: dict[str, object], *, more: Sequence[str] = ("
             f"# {title}",
             f"date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             f"machine   {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            f"speed     10,000,000 additions in Python took {_additions_s():.2f} s just now",
+            f"speed     {ADDITIONS:,} additions in Python took {additions_s():.2f} s just now",
             f"libraries {libraries}",
             f"commit    {commit()}",
             f"settings  {' '.join(f'{name}={value}' for name, value in settings.items())}",
@@ -47,10 +47,15 @@ def heading(title: str, settings: dict[str, object], *, more: Sequence[str] = ("
     )
 
 
-def _additions_s() -> float:
-    """How fast this machine is at this moment: others that share it slow it down."""
+ADDITIONS = 10_000_000
+
+
+def additions_s() -> float:
+    """How fast this machine is at this moment, in seconds for `ADDITIONS` in Python: others that
+    share it slow it down.
+    """
     started, total = time.perf_counter(), 0
-    for number in range(10_000_000):
+    for number in range(ADDITIONS):
         total += number
     return time.perf_counter() - started
 
