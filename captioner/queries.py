@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now_plus
 from captioner.errors import JobDeleted, JobNotFound
-from models import SERVING, DeletedJob, Job, JobImage, JobState, Worker
+from models import SERVING, DeletedJob, ImageState, Job, JobImage, JobState, Worker
 
 HEARTBEATS_MISSED = 3
 """Signs of life that a worker may miss before it counts as gone."""
@@ -136,6 +136,14 @@ def _newest_in(newest: Select[UUID], states: Iterable[JobState], *, limit: int) 
         return each[0].subquery()
     found = union_all(*(select(one.subquery()) for one in each)).subquery()
     return select(found).order_by(found.c.id.desc()).limit(limit).subquery()
+
+
+def any_queued(session: Session, *, model: str) -> bool:
+    """Whether an image of the model is in line."""
+    wanted = select(JobImage.rank).where(
+        JobImage.state == ImageState.QUEUED, JobImage.model == model
+    )
+    return session.scalar(wanted.limit(1)) is not None
 
 
 class Serving(Protocol):

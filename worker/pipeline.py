@@ -9,13 +9,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from uuid import UUID
 
-from captioner.errors import CaptionerError
+from captioner import queries
+from captioner.errors import CaptionerError, DatabaseUnavailable
 from captioner.work import Claim, Outcome
 from worker import spans
 from worker.engines.house import Resident
+from worker.engines.places import Unwanted
 from worker.flow import Flow, Parts
 from worker.room import BATCHES, Room
 from worker.settling import Settling, patiently
@@ -70,10 +72,13 @@ class Pipeline:
 
     def _work(self, model: str, claim: Callable[[], list[Claim]]) -> None:
         # The engine first: images that nobody works on yet are still anyone's.
+        house = self._parts.house
         with ExitStack() as stack:
             found: Resident | CaptionerError
             try:
-                found = stack.enter_context(self._parts.house.using(model))
+                found = stack.enter_context(house.using(model, wanted=lambda: self._left(model)))
+            except Unwanted:
+                return
             except CaptionerError as error:
                 found = error
             since_ns = time.time_ns()
@@ -81,6 +86,12 @@ class Pipeline:
             if claims:
                 stack.enter_context(self._parts.held.holding(claims))
                 self._caption(model, found, claims, spans.of(claims, since_ns=since_ns))
+
+    def _left(self, model: str) -> bool:
+        """Whether there is an image for a message of the model: a late one may find none left."""
+        with suppress(DatabaseUnavailable), self._parts.database.read() as session:
+            return queries.any_queued(session, model=model)
+        return True  # nobody knows: taking images waits for the database
 
     def _caption(
         self,

@@ -1,18 +1,25 @@
 """Two models and place for one, through the whole service: everything is served, in groups."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from captioner.broker import sending_app
 from captioner.catalog import SCENES_FOLDER
+from captioner.publishing import Publisher
+from captioner.work import Parcel
 from tests import processes
 from tests.integration.alone import stack as stack
 from tests.integration.calls import FINAL, files
+from tests.integration.conftest import settings_of
 from tests.pictures import png, sure
 from tests.stacks import Stack
+from worker.engines.places import LINGER_S
 
 JOBS, EACH = 10, 3
 MODELS = ("scenes", "mine")
@@ -80,6 +87,28 @@ def test_jobs_for_two_models_in_turns_all_get_their_captions_after_few_loads(bas
     assert loads == evictions + 1 <= len(sent) / 2
     assert counted(base, "tokens_total") > images
     assert counted(base, "stage_seconds_total") > 0
+
+
+def test_a_message_that_finds_nothing_left_to_do_loads_no_model(base, stack) -> None:
+    (away,) = (name for name, state in states(base).items() if state == "on demand")
+    publisher = Publisher(sending_app(settings_of(stack)), on_failure=lambda parcel: None, size=16)
+    before = counted(base, "model_loads_total")
+    publisher.send(Parcel(uuid4(), away, (0,)))
+    processes.until(lambda: publisher.waiting(away) == 0, what="that the message was taken")
+    time.sleep(3 * LINGER_S)
+    assert states(base)[away] == "on demand"
+    (there,) = (name for name in MODELS if name != away)
+    answer = httpx.post(
+        f"{base}/captionImageBlocking",
+        files=files(png(sure(1, seed=54)[0])),
+        data={"model": there},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    processes.until(  # what is told of a picture after the message is told of the message, too
+        lambda: counted(base, "batch_images_sum") == 2 * JOBS * EACH + 1, what="counted batch"
+    )
+    assert counted(base, "model_loads_total") == before
 
 
 def test_captions_of_a_model_that_is_not_there_are_remembered(base) -> None:

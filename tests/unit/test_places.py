@@ -9,7 +9,7 @@ import pytest
 
 from captioner.errors import ShuttingDown
 from tests.processes import until
-from worker.engines.places import LINGER_S, Places
+from worker.engines.places import LINGER_S, Places, Unwanted
 
 WAIT_S = 20
 
@@ -130,6 +130,17 @@ def test_an_idle_model_stays_for_its_next_message_but_not_for_long(town) -> None
     began = time.monotonic()
     town.work("b", 0)
     assert LINGER_S <= time.monotonic() - began < 1
+
+
+def test_nobody_goes_for_one_that_has_nothing_left_to_do(town) -> None:
+    town.work("a", 0)
+    with pytest.raises(Unwanted), town.places.using("b", wanted=lambda: False):
+        pass
+    assert town.there == {"a"}
+    with town.places.using("a", wanted=lambda: False):  # it is there: nothing is lost by it
+        pass
+    town.work("b", 0)
+    assert town.loads == ["a", "b"]
 
 
 def test_without_a_bound_nobody_waits_or_goes() -> None:

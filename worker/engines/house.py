@@ -96,17 +96,18 @@ class EngineHouse:
         self._closed = False
 
     @contextmanager
-    def using(self, model: str) -> Iterator[Resident]:
+    def using(self, model: str, *, wanted: Callable[[], bool] | None = None) -> Iterator[Resident]:
         """The engine of a model, loaded if need be. It stays until the block ends, at least.
 
-        Where others have all places, waits for one. Raises `ModelUnavailable` with the cause; for a
+        Where others have all places, waits for one, and raises `Unwanted` if by then `wanted` says
+        that there is nothing left to do. Raises `ModelUnavailable` with the cause; for a
         while after a failure, without trying again. Raises `ShuttingDown` once the house is closed.
         """
         room = self._rooms.get(model)
         if room is None:
             raise ModelUnavailable(f"This worker does not serve the model {model!r}.")
         _raise_lately(room)
-        with self._places.using(model):
+        with self._places.using(model, wanted=wanted):
             with room.lock:
                 if self._closed:
                     raise ShuttingDown("This worker is draining.")

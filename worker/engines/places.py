@@ -21,6 +21,10 @@ LINGER_S = 0.2
 LOOK_S = 0.1
 
 
+class Unwanted(Exception):
+    """What a place was asked for has been done meanwhile; nobody had to go."""
+
+
 @dataclass
 class _Wait:
     since: float
@@ -59,13 +63,14 @@ class Places:
             return not self._capacity or len(self._since) + len(self._waits) < self._capacity
 
     @contextmanager
-    def using(self, model: str) -> Iterator[None]:
+    def using(self, model: str, *, wanted: Callable[[], bool] | None = None) -> Iterator[None]:
         """Wait for a place for the model; it keeps it at least until the block ends.
 
-        Raises `ShuttingDown` once closed.
+        Before another has to go for it, `wanted` is asked. Raises `Unwanted` where it says no, and
+        `ShuttingDown` once closed.
         """
         with self._changed:
-            self._enter(model)
+            self._enter(model, wanted)
         try:
             yield
         finally:
@@ -92,11 +97,11 @@ class Places:
             self._closed = True
             self._changed.notify_all()
 
-    def _enter(self, model: str) -> None:
+    def _enter(self, model: str, wanted: Callable[[], bool] | None) -> None:
         wait = self._waits.setdefault(model, _Wait(self._clock()))
         wait.callers += 1
         try:
-            while not self._closed and not self._admitted(model):
+            while not self._closed and not self._admitted(model, wanted):
                 self._changed.wait(LOOK_S)
             if self._closed:
                 raise ShuttingDown("This worker is draining.")
@@ -106,13 +111,15 @@ class Places:
                 del self._waits[model]
         self._users[model] += 1
 
-    def _admitted(self, model: str) -> bool:
+    def _admitted(self, model: str, wanted: Callable[[], bool] | None) -> bool:
         if model in self._since:
             return not self._must_go(model)
         if self._capacity and len(self._since) >= self._capacity:
             leaving = self._leaving() if model == self._next() else None
             if leaving is None:
                 return False
+            if wanted is not None and not wanted():
+                raise Unwanted
             del self._since[leaving]
             self._empty(leaving)
         self._since[model] = self._used[model] = self._clock()
