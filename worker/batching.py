@@ -79,6 +79,8 @@ class Batcher(Generic[Item, Result]):
         self._arrived = threading.Condition()
         self._closed = False
         self._running_since: float | None = None
+        self.took_s = 0.0
+        """How long the last batch took; 0 before there was one."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -169,7 +171,7 @@ class Batcher(Generic[Item, Result]):
         if isinstance(made, BaseException):
             self._split(batch, made)
             return
-        run_s = time.monotonic() - started
+        run_s = self.took_s = time.monotonic() - started
         self._ceiling.worked(len(batch))
         self._costs.learn(len(batch), run_s)
         for entry, result in zip(batch, made, strict=True):

@@ -5,6 +5,7 @@ So while messages wait here, this looks whether a small job is next in line, and
 beside what is in hand. Its place in the next batch is the batcher's business.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import BoundedSemaphore
@@ -16,7 +17,12 @@ from worker.keeper import safely
 from worker.pipeline import Pipeline
 
 LOOK_S = 0.05
-"""Seconds between two looks, while messages wait."""
+"""Seconds between two looks, while messages wait, at least."""
+PART = 16
+LONGEST_S = 0.5
+"""Where batches take long, looks are a part of a batch apart, and so long at most: a look takes
+time from the engine, and what it finds waits for the end of a batch anyway.
+"""
 THREADS = 4
 """How many are worked on like that at once, each with `FEW` images at most."""
 
@@ -29,14 +35,17 @@ class Overtaking:
         self._pipeline = pipeline
         self._places = BoundedSemaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, "overtaking")
+        self._due = 0.0
 
     def look(self) -> None:
         """Begin with images of small jobs that are next in line. Asks nothing while there is room.
 
         Returns at once.
         """
-        if not self._pipeline.crowded:
+        now = time.monotonic()
+        if now < self._due or not self._pipeline.crowded:
             return
+        self._due = now + min(self._parts.house.batch_s() / PART, LONGEST_S)
         for model in self._parts.settings.served_models:
             if not self._parts.house.waits_for(model) and self._any(model):
                 self._begin(model)

@@ -1,12 +1,11 @@
 """What is counted of results is what is there, whatever changes, and whoever writes at once."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, event, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from uuid_utils.compat import uuid7
 
 from captioner import jobs, results, schema
@@ -19,6 +18,7 @@ from tests.integration.alone import stack as stack
 from tests.integration.conftest import SHA, settings_of
 from tests.integration.rows import claim, expire, model_of
 from tests.stacks import Stack, fresh
+from tests.statements import statements
 
 Im = ImageState
 ID = "0193ab00000070008000000000000001"
@@ -126,21 +126,6 @@ def test_what_is_undone_is_not_counted(database: Database, make) -> None:
     with pytest.raises(RuntimeError):
         finish_and_fail()
     assert told(database) == before
-
-
-def statements(database: Database, work: Callable[[], object]) -> list[str]:
-    """What is sent to the database meanwhile."""
-    found: list[str] = []
-
-    def heard(_connection, _cursor, statement, *_rest) -> None:
-        found.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", heard)
-    try:
-        work()
-    finally:
-        event.remove(database.engine, "before_cursor_execute", heard)
-    return found
 
 
 def test_many_results_are_counted_in_one_statement_and_new_jobs_in_none(

@@ -1,7 +1,7 @@
 """A pipeline on a real database, with an engine, a store and decoders that can be told to fail."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -49,10 +49,13 @@ class House:
         self.chats = False
 
     @contextmanager
-    def using(self, model: str) -> Iterator["House"]:
+    def using(self, model: str, *, wanted: Callable[[], bool]) -> Iterator["House"]:
         if self.refusal is not None:
             raise self.refusal
         yield self
+
+    def batch_s(self) -> float:
+        return self.batcher.took_s
 
     def _run(self, group: object, pictures: list) -> list[Caption]:
         self.batches.append(len(pictures))

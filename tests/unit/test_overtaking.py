@@ -1,6 +1,7 @@
 """A small job does not wait until a worker that is full has room; a large one does."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -17,7 +18,7 @@ from tests.unit.piping import Bench
 from worker.batching import Batcher
 from worker.decode_pool import DecodePool
 from worker.engines.protocol import Caption
-from worker.overtaking import Overtaking
+from worker.overtaking import PART, Overtaking
 from worker.room import BATCHES
 
 WAIT_S = 20
@@ -121,4 +122,21 @@ def test_a_worker_that_leaves_begins_nothing(full) -> None:
     full.overtaking.look()
     full.overtaking.close()
     assert full.bench.states(single) == ["queued"]
+    full.end()
+
+
+def test_where_batches_take_long_it_looks_a_part_of_a_batch_later(full) -> None:
+    full.bench.house.batch_s = lambda: PART * 0.5
+    full.fill()
+    full.crowd()
+    full.overtaking.look()
+    looked = time.monotonic()
+    single = full.job(1)
+
+    def begun() -> bool:
+        full.overtaking.look()
+        return full.bench.states(single) == ["running"]
+
+    until(begun, what="start of the single picture")
+    assert time.monotonic() - looked >= 0.4
     full.end()

@@ -136,18 +136,17 @@ class EngineHouse:
     def states(self) -> dict[str, dict[str, str | None]]:
         """Model to its state, detail and version, as the worker reports it."""
         return {
-            name: {
-                "state": room.state,
-                "detail": room.detail,
-                "version": room.version,
-            }
+            name: {"state": room.state, "detail": room.detail, "version": room.version}
             for name, room in self._rooms.items()
         }
 
     def longest_run_s(self) -> float:
         """How long the batch has run that is running longest; 0 when none is."""
-        residents = [room.resident for room in self._rooms.values()]
-        return max((each.batcher.running_s for each in residents if each), default=0.0)
+        return max((each.batcher.running_s for each in self._residents()), default=0.0)
+
+    def batch_s(self) -> float:
+        """How long the last batch took, of the model whose batches are shortest; 0 without any."""
+        return min((each.batcher.took_s for each in self._residents()), default=0.0)
 
     def waiting(self) -> dict[str, int]:
         """Model to the number of pictures that wait for a batch; without those not loaded."""
@@ -174,11 +173,14 @@ class EngineHouse:
         """Let each batcher finish the batch that runs, and refuse the rest with `ShuttingDown`."""
         self._closed = True
         self._places.close()
-        residents = [room.resident for room in self._rooms.values() if room.resident is not None]
+        residents = self._residents()
         for resident in residents:
             resident.batcher.close_soon()
         for resident in residents:
             resident.batcher.close()
+
+    def _residents(self) -> list[Resident]:
+        return [there for room in self._rooms.values() if (there := room.resident)]
 
     def _in_order(self) -> list[str]:
         first = self._settings.model
