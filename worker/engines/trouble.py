@@ -21,11 +21,13 @@ MACHINE = (
     errno.ESTALE,
 )
 OF_MEMORY = re.compile(
-    r"^.*(can't alloc|(failed|unable) to allocate|bad_alloc|out of memory|_alloc_failed).*$",
+    r"^.*(can't alloc|(failed|unable) to allocate|bad_alloc|out of memory|_alloc_failed"
+    r"|could not (create|execute) a primitive).*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""As PyTorch says it on a CPU and on a GPU, OpenVINO, NumPy in transformers' words, C++, and CUDA's
-libraries. There is no type for all of them.
+"""As PyTorch says it on a CPU and on a GPU, OpenVINO, NumPy in transformers' words, C++, CUDA's
+libraries, and oneDNN, which has the same words for other failures: a single picture still fails
+with them. There is no type for all of them.
 """
 OF_DEVICE = re.compile(r"^(CUDA|CUDA driver|HIP|cuDNN) error: ", re.IGNORECASE)
 """As PyTorch begins what the driver says. Most of these end with the process alone: the CUDA
