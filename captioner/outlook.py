@@ -131,7 +131,9 @@ class _Look:
         """As `admit`; `None` where that takes a look of its own."""
         if time.monotonic() - self._counted_at.get(request.caller, -math.inf) > KEPT_S:
             return None
-        found, settings = self._found(request.caller), self._settings
+        settings = self._settings
+        with self._lock:
+            found = self._found(request.caller)
         roomy = (
             2 * (found.overall + request.images) <= settings.max_queued
             and 2 * (found.of_caller + request.images) <= settings.max_queued_per_caller

@@ -1,8 +1,6 @@
 """What Prometheus is told is what the rows say."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,24 +15,12 @@ from captioner.errors import CaptionFailed
 from captioner.work import Outcome
 from models import Job, Worker
 from tests import processes
-from tests.empty import emptied
+from tests.integration.by_itself import database as database
+from tests.integration.by_itself import own as own
 from tests.integration.conftest import settings_of
 from tests.stacks import Stack
 
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def own(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    with emptied(stack, tmp_path) as emptied_stack:
-        yield emptied_stack
-
-
-@pytest.fixture
-def database(own: Stack) -> Iterator[Database]:
-    opened = Database(own.database_url)
-    yield opened
-    opened.close()
 
 
 def scraped(own: Stack, database: Database) -> Samples:

@@ -1,6 +1,5 @@
 """One look at the line serves many requests, and none that may be refused."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,26 +11,14 @@ from captioner.errors import QueueFull
 from captioner.outlook import Lookout, Request
 from captioner.work import Order, Picture
 from models import Priority
-from tests.empty import emptied
+from tests.integration.by_itself import database as database
+from tests.integration.by_itself import own as own
 from tests.integration.conftest import settings_of
 from tests.stacks import Stack
 from tests.statements import statements
 
 ROOM = 100
 ONE = Request("a", "scenes", 1, Priority.NORMAL)
-
-
-@pytest.fixture
-def own(stack: Stack, tmp_path) -> Iterator[Stack]:
-    with emptied(stack, tmp_path) as emptied_stack:
-        yield emptied_stack
-
-
-@pytest.fixture
-def database(own: Stack) -> Iterator[Database]:
-    opened = Database(own.database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
