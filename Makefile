@@ -11,7 +11,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 
 PYTEST := $(BIN)/python -m pytest -p tests.no_skips
 # By file, as most files start a service once; the long ones first. Much of it is waiting.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# A process that dies is not replaced: the run ends, and names the test that was running in it.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# A test that hangs ends its process, which tells first where each thread is.
+BOUNDED := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 # What uses one running service has it alone, so there is one lane for each broker.
 LANES := $(MAKE) --jobs=2 --output-sync=line
 
@@ -37,7 +40,7 @@ demo: venv ## Caption the example pictures through the whole service.
 	$(BIN)/python -m scripts.demo
 
 test: venv ## Run the unit, integration and end-to-end tests; a skipped test fails the run.
-	$(PYTEST) $(SIDE_BY_SIDE)
+	$(PYTEST) $(SIDE_BY_SIDE) $(BOUNDED)
 
 test-gpu: ## Run the tests that need a GPU, with a Python that has torch, transformers and pytest.
 	$(or $(GPU_PYTHON),python3) -m pytest tests/gpu
@@ -47,7 +50,7 @@ test-services: venv ## Run the integration tests on the Postgres, Redis and Rabb
 	$(LANES) services-redis services-rabbitmq
 
 services-%: venv
-	CAPTIONER_TEST_STACKS=postgres-$* $(PYTEST) $(or $(ONLY),tests/integration)
+	CAPTIONER_TEST_STACKS=postgres-$* $(PYTEST) $(BOUNDED) $(or $(ONLY),tests/integration)
 
 faults-short: venv ## Three minutes of chaos, on Redis and on RabbitMQ.
 	$(LANES) short-rabbitmq short-redis
