@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from worker.engines.blip_network import Memory, Step, Vision
 from worker.engines.decoding import Writer
 from worker.engines.device import native
-from worker.engines.openvino import ov
+from worker.engines.openvino import core, ov
 from worker.engines.openvino_int8 import EIGHT_BITS, in_eight_bits
 
 PRECISIONS = {
@@ -48,7 +48,7 @@ class OpenVinoNetwork:
         if narrow:
             stages = in_eight_bits(stages[0]), in_eight_bits(stages[1])
             config |= EIGHT_BITS
-        look, step = (ov.Core().compile_model(stage, "CPU", config) for stage in stages)
+        look, step = (core().compile_model(stage, "CPU", config) for stage in stages)
         return [each.create_infer_request() for each in (look, step, step)]
 
     @contextmanager
