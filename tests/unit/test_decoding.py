@@ -1,9 +1,13 @@
 """The loop that writes captions: when rows end, what is counted, and who is moved along."""
 
+import subprocess
+import sys
+
 import torch
 from torch import Tensor
 
 from worker.engines.decoding import Bounds, write
+from worker.engines.generation import greatest, log_probs
 
 END, WORDS = 0, 8
 
@@ -73,6 +77,36 @@ def test_the_score_is_the_mean_of_what_was_written_and_not_of_what_came_after() 
     assert abs(short.score - sure) < 1e-6
     assert abs(long.score - sure) < 1e-6
     assert (len(short.log_probs), len(long.log_probs)) == (1, 3)
+
+
+def test_the_greatest_and_its_log_probability_are_those_of_pytorch() -> None:
+    logits = torch.randn(16, 30_524, generator=torch.Generator().manual_seed(1)) * 8
+    logits[:, 0] = -torch.inf
+    chosen = greatest(logits)
+    assert torch.equal(chosen, logits.argmax(-1, keepdim=True))
+    expected = logits.double().log_softmax(-1).gather(-1, chosen)[:, 0]
+    assert torch.allclose(log_probs(logits, chosen).double(), expected, atol=1e-5)
+
+
+CHOOSE = """
+import os
+import torch
+from worker.engines.generation import greatest, log_probs
+torch.set_num_threads(2)
+logits = torch.zeros(16, 30_524)
+before = set(os.listdir("/proc/self/task"))
+log_probs(logits, greatest(logits))
+print(len(set(os.listdir("/proc/self/task")) - before))
+logits.argmax(-1)
+print(len(set(os.listdir("/proc/self/task")) - before))
+"""
+
+
+def test_choosing_a_token_wakes_no_threads() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-c", CHOOSE], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.split() == ["0", "1"]  # the second: PyTorch would have
 
 
 def test_a_row_that_is_stopped_is_named_and_the_others_are_as_alone() -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from worker.engines.generation import banned
+from worker.engines.generation import banned, greatest, log_probs
 
 
 class Writer(Protocol):
@@ -58,7 +58,7 @@ Choose = Callable[[Tensor, Sequence[int]], Tensor]
 def likeliest(logits: Tensor, rows: Sequence[int]) -> Tensor:
     """Greedy choice."""
     del rows
-    return logits.argmax(-1, keepdim=True)
+    return greatest(logits)
 
 
 def write(
@@ -79,7 +79,7 @@ def write(
         for place, number in enumerate(alive if bounds.no_repeat else ()):
             logits[place, banned(rows[number].tokens, bounds.no_repeat)] = -torch.inf
         tokens = choose(logits, alive)
-        sure = (logits.gather(-1, tokens) - logits.logsumexp(-1, keepdim=True))[:, 0].tolist()
+        sure = log_probs(logits, tokens).tolist()
         for number, token, log_prob in zip(alive, tokens[:, 0].tolist(), sure, strict=True):
             if not _ended(rows[number], bounds):
                 rows[number].tokens.append(token)

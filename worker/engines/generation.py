@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
@@ -81,7 +82,29 @@ class Dice:
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
         """(B, 1) the tokens that are drawn."""
-        return self.shake(logits, rows).argmax(-1, keepdim=True)
+        return greatest(self.shake(logits, rows))
+
+
+def greatest(logits: torch.Tensor) -> torch.Tensor:
+    """(B, 1) where each of the (B, V) rows is greatest.
+
+    On a CPU by NumPy: the threads that PyTorch wakes for so little go on spinning for milliseconds,
+    on a processor that OpenVINO's next step needs. The same holds for `log_probs`.
+    """
+    if logits.device.type != "cpu":
+        return logits.argmax(-1, keepdim=True)
+    return torch.from_numpy(logits.numpy().argmax(-1, keepdims=True))
+
+
+def log_probs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(B,) log-probability of each of the (B, 1) tokens under (B, V) float32 logits."""
+    if logits.device.type != "cpu":
+        return (logits.gather(-1, tokens) - logits.logsumexp(-1, keepdim=True))[:, 0]
+    values = logits.numpy()
+    above = values.max(-1, keepdims=True)
+    total = np.log(np.exp(values - above).sum(-1, keepdims=True)) + above
+    chosen = np.take_along_axis(values, tokens.numpy(), -1)
+    return torch.from_numpy((chosen - total)[:, 0])
 
 
 class Chooser(LogitsProcessor):
