@@ -1,6 +1,7 @@
 """Taking images."""
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -83,10 +84,10 @@ def _claim_of(image: Any, job: Any) -> Claim:
     )
 
 
-def hurried_next(session: Session, model: str) -> bool:
-    """Whether the image of the model that is next in line is of a small job."""
-    images = session.scalar(_SIZE_OF_NEXT, {"of_model": model})
-    return images is not None and images <= FEW
+def hurried_next(session: Session, model: str) -> int:
+    """How many images of the model at the head of the line are of small jobs: `FEW` at most."""
+    sizes = session.scalars(_SIZES_OF_NEXT, {"of_model": model})
+    return len(list(takewhile(lambda images: images <= FEW, sizes)))
 
 
 def _next_in_line(
@@ -148,13 +149,15 @@ _NEXT = {
     for again in (False, True)
     for to_fetch in (False, True)
 }
-_SIZE_OF_NEXT = select(Job.image_count).where(
-    Job.id
-    == select(JobImage.job_id)
+_FRONT = (
+    select(JobImage.job_id, JobImage.rank)
     .where(*_free(to_fetch=False), JobImage.model == bindparam("of_model"), JobImage.lost == 0)
     .order_by(JobImage.rank)
-    .limit(1)
-    .scalar_subquery()
+    .limit(FEW)
+    .subquery()
+)
+_SIZES_OF_NEXT = (
+    select(Job.image_count).join(_FRONT, Job.id == _FRONT.c.job_id).order_by(_FRONT.c.rank)
 )
 _TAKE = (  # they are locked already
     update(JobImage)

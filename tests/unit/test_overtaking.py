@@ -103,6 +103,18 @@ def test_where_no_message_waits_the_small_jobs_own_is_soon_enough(full) -> None:
     full.end()
 
 
+@pytest.mark.parametrize("images", [1, FEW])
+def test_nothing_of_a_large_job_is_begun_with_a_small_one(full, images) -> None:
+    """It would hold one of the few threads until its turn comes."""
+    large = full.fill()
+    full.crowd()
+    small = full.job(images)
+    full.overtaking.look()
+    until(lambda: set(full.bench.states(small)) == {"running"}, what="start of the small job")
+    assert full.bench.states(large).count("running") == full.room
+    full.end()
+
+
 @pytest.mark.parametrize("images", [FEW + 1, 40])
 def test_a_job_that_is_not_small_waits_for_room(full, images) -> None:
     full.fill()
