@@ -11,6 +11,7 @@ from functools import partial
 from threading import BoundedSemaphore
 
 from captioner import jobs
+from captioner.jobs.ranking import FEW
 from worker.flow import Parts
 from worker.keeper import safely
 from worker.pipeline import Pipeline
@@ -23,7 +24,7 @@ LONGEST_S = 0.5
 time from the engine, and what it finds waits for the end of a batch anyway.
 """
 THREADS = 4
-"""How many are worked on like that at once, each with a few images of small jobs."""
+"""How many are worked on like that at once, each with `FEW` images at most."""
 
 
 class Overtaking:
@@ -46,19 +47,18 @@ class Overtaking:
             return
         self._due = now + min(self._parts.house.batch_s() / PART, LONGEST_S)
         for model in self._parts.settings.served_models:
-            if not self._parts.house.waits_for(model) and (images := self._next(model)):
-                self._begin(model, images)
+            if not self._parts.house.waits_for(model) and self._any(model):
+                self._begin(model)
 
     def close(self) -> None:
         """End the threads, each after the images that it has."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _begin(self, model: str, images: int) -> None:
+    def _begin(self, model: str) -> None:
         if self._parts.draining.is_set() or not self._places.acquire(blocking=False):
             return
         try:
-            # No more than these: an image of a large job would hold the place until its turn comes.
-            run = partial(self._pipeline.run_beside, model, limit=images)
+            run = partial(self._pipeline.run_beside, model, limit=FEW)
             self._threads.submit(safely, run, "overtaking").add_done_callback(self._leave)
         except RuntimeError:  # closed meanwhile
             self._places.release()
@@ -66,6 +66,6 @@ class Overtaking:
     def _leave(self, _: object) -> None:
         self._places.release()
 
-    def _next(self, model: str) -> int:
+    def _any(self, model: str) -> bool:
         with self._parts.database.read() as session:
             return jobs.hurried_next(session, model)

@@ -57,8 +57,11 @@ class Pipeline:
         return any(room.crowded for room in list(self._rooms.values()))
 
     def run_beside(self, model: str, *, limit: int) -> None:
-        """As `run`, at once, however much is in hand."""
-        self._work(model, lambda: take(self._parts, model, limit=limit))
+        """As `run`, at once, however much is in hand, for small jobs at the head of the line alone.
+
+        An image of a large one would hold the thread until its turn comes.
+        """
+        self._work(model, lambda: take(self._parts, model, limit=limit, hurried=True))
 
     def run_again(self, job_id: UUID, positions: Sequence[int], *, model: str) -> None:
         """As `run`, for these images, which lost an attempt.

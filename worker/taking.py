@@ -15,6 +15,7 @@ def take(
     limit: int,
     again: tuple[UUID, Sequence[int]] | None = None,
     to_fetch: bool = False,
+    hurried: bool = False,
 ) -> list[Claim]:
     """Claim images of the model as `jobs.claim` does, in a transaction of its own."""
     settings = parts.settings
@@ -29,4 +30,5 @@ def take(
             retry_s=settings.retry_s,
             again=again,
             to_fetch=to_fetch,
+            hurried=hurried,
         )

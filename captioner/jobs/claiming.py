@@ -43,6 +43,7 @@ def claim(
     retry_s: float,
     again: tuple[UUID, Sequence[int]] | None = None,
     to_fetch: bool = False,
+    hurried: bool = False,
 ) -> list[Claim]:
     """Take the images of the model that are next in line, at most `limit`; maybe none.
 
@@ -50,12 +51,15 @@ def claim(
     is the database's alone, whatever the broker does. Images that lost an attempt are left out:
     they have messages of their own, which name them with `again`.
 
-    Images whose picture is at its URL still are taken with `to_fetch`, and then no others.
+    Images whose picture is at its URL still are taken with `to_fetch`, and then no others. With
+    `hurried` those at the head of the line that are of small jobs are taken, and none behind them.
 
     Images whose lease ran out are freed by `take_back_expired`, not here. `retry_s` is how
     long an image waits for a part that is away.
     """
     images = _next_in_line(session, model, limit, max_attempts, again, to_fetch, retry_s)
+    if hurried:
+        images = _small_ones(session, images)
     if not images:
         return []
     taken = listed((image.job_id, image.position) for image in images)
@@ -84,10 +88,17 @@ def _claim_of(image: Any, job: Any) -> Claim:
     )
 
 
-def hurried_next(session: Session, model: str) -> int:
-    """How many images of the model at the head of the line are of small jobs: `FEW` at most."""
-    sizes = session.scalars(_SIZES_OF_NEXT, {"of_model": model})
-    return len(list(takewhile(lambda images: images <= FEW, sizes)))
+def hurried_next(session: Session, model: str) -> bool:
+    """Whether the image of the model that is next in line is of a small job."""
+    images = session.scalar(_SIZE_OF_NEXT, {"of_model": model})
+    return images is not None and images <= FEW
+
+
+def _small_ones(session: Session, images: Sequence[Any]) -> Sequence[Any]:
+    """Those before the first that is of a job that is not small."""
+    of = {image.job_id for image in images}
+    small = set(session.scalars(select(Job.id).where(Job.id.in_(of), Job.image_count <= FEW)))
+    return list(takewhile(lambda image: image.job_id in small, images))
 
 
 def _next_in_line(
@@ -149,15 +160,13 @@ _NEXT = {
     for again in (False, True)
     for to_fetch in (False, True)
 }
-_FRONT = (
-    select(JobImage.job_id, JobImage.rank)
+_SIZE_OF_NEXT = select(Job.image_count).where(
+    Job.id
+    == select(JobImage.job_id)
     .where(*_free(to_fetch=False), JobImage.model == bindparam("of_model"), JobImage.lost == 0)
     .order_by(JobImage.rank)
-    .limit(FEW)
-    .subquery()
-)
-_SIZES_OF_NEXT = (
-    select(Job.image_count).join(_FRONT, Job.id == _FRONT.c.job_id).order_by(_FRONT.c.rank)
+    .limit(1)
+    .scalar_subquery()
 )
 _TAKE = (  # they are locked already
     update(JobImage)

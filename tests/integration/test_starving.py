@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from captioner import jobs
 from captioner.database import Database
+from captioner.jobs.ranking import FEW
 from models import Job, JobImage, Priority
 
 LARGE, PACE_S, AT_ONCE = 10_000, 0.01, 16
@@ -17,7 +18,7 @@ def model() -> str:
     return f"of-{uuid4()}"
 
 
-def take(database: Database, model: str) -> list[UUID]:
+def take(database: Database, model: str, *, hurried: bool = False) -> list[UUID]:
     with database.write() as session:
         claims = jobs.claim(
             session,
@@ -27,6 +28,7 @@ def take(database: Database, model: str) -> list[UUID]:
             lease_s=60,
             max_attempts=3,
             retry_s=3600,
+            hurried=hurried,
         )
     return [claimed.job_id for claimed in claims]
 
@@ -69,6 +71,18 @@ def test_a_service_that_keeps_its_pace_takes_a_single_image_next(database, make,
     make(LARGE, model=model, pace_s=60.0)
     take(database, model)
     assert taken_before(database, model, make(1, model=model)) == 0
+
+
+def test_small_jobs_at_the_head_of_the_line_are_taken_without_a_large_one(
+    database, make, model
+) -> None:
+    large = make(LARGE, model=model, pace_s=60.0)
+    assert take(database, model, hurried=True) == []  # it is at the head
+    assert take(database, model) == [large] * AT_ONCE
+    small = [make(FEW, model=model), make(1, model=model)]
+    assert take(database, model, hurried=True) == [small[0]] * FEW + [small[1]]
+    assert take(database, model, hurried=True) == []
+    assert take(database, model) == [large] * AT_ONCE
 
 
 def test_a_low_one_goes_first_once_it_has_waited_two_head_starts(database, make, model) -> None:
