@@ -117,8 +117,7 @@ class Chooser(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         del input_ids
         shaken = self._dice.shake(scores, range(len(scores)))
-        token = shaken.argmax(-1, keepdim=True)
-        self._log_probs.append(scores.float().log_softmax(-1).gather(-1, token)[:, 0])
+        self._log_probs.append(log_probs(scores.float(), greatest(shaken.float())))
         return shaken  # type: ignore[return-value]
 
     def means(self, lengths: Sequence[int]) -> list[float]:
