@@ -64,10 +64,10 @@ WHERE_workers := test_rows_workers and not rabbitmq
 WHERE_others := not test_rows_workers and not rabbitmq
 
 short-%: venv
-	$(PYTEST) tests/faults/test_short.py -k '$(WHERE_$*)'
+	$(PYTEST) $(BOUNDED) tests/faults/test_short.py -k '$(WHERE_$*)'
 
 rows-%: venv
-	$(PYTEST) tests/faults -m 'not long' -k '$(WHERE_$*) and not test_short'
+	$(PYTEST) $(BOUNDED) tests/faults -m 'not long' -k '$(WHERE_$*) and not test_short'
 
 faults: venv ## Break it in every way, for about an hour; the table goes to benchmarks/results.
 	FAULTS_KEEP=faults $(PYTEST) tests/faults
