@@ -20,7 +20,9 @@ SECRET = "sig-7f3a9c51e0"
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[PictureServer]:
+def host(stack: Stack) -> Iterator[PictureServer]:
+    """One for each stack, as its calls are counted."""
+    del stack
     with serving() as server:
         yield server
 
