@@ -5,6 +5,7 @@ pillow alone. Weights are seeded noise, and 20 tokens are forced. Then what fast
 change on the scenes that the shipped checkpoint knows.
 """
 
+import argparse
 import statistics
 import sys
 import time
@@ -235,8 +236,9 @@ def profile(model: Any, plan: Plan, device: torch.device, dtype: torch.dtype) ->
 
 def main() -> None:
     """Measure, print and keep."""
-    asked = [a.removeprefix("--device=") for a in sys.argv if a.startswith("--device=")]
-    device, dtype = torch.device(asked[0] if asked else "cuda"), torch.bfloat16
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", type=torch.device, default="cuda")
+    device, dtype = parser.parse_known_args()[0].device, torch.bfloat16
     if device.type == "cuda" and not torch.cuda.is_available():
         print("There is no GPU here: nothing was measured.")
         return

@@ -22,10 +22,15 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit that is measured, marked when the tree differs from it."""
-    run = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit that is measured, marked when the tree differs from it in more than results."""
+    name = _git("describe", "--always", "--abbrev=12")
+    changed = _git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    return f"{name or 'unknown'}{'-dirty' if changed else ''}"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def heading(title: str, settings: dict[str, object], *, more: Sequence[str] = ("celery",)) -> str:

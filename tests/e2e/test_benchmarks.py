@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.__main__ import BENCHMARKS
 from tests.few_packages import python_with
 from tests.processes import ROOT, environment
 
@@ -69,3 +70,10 @@ def test_without_a_gpu_the_benchmark_of_a_gpu_says_so() -> None:
     assert torch.cuda.is_available() or run("gpu") == (
         "There is no GPU here: nothing was measured.\n"
     )
+
+
+def test_each_benchmark_is_told_of_and_none_begins_when_help_is_asked_for() -> None:
+    said = run("engine", "--help")
+    assert "seconds per picture" not in said
+    for name in BENCHMARKS:
+        assert f"\n  {name} " in said
