@@ -220,7 +220,8 @@ def _report(times: dict[tuple[str, int], float], nets: dict[str, Network]) -> st
               f"{peaks['bfloat16']:.0f} in bfloat16; memory: {read:.0f} GB/s", ""]  # fmt: skip
     plot(times, shares, RESULTS / "engine.svg")
     settings: dict[str, object] = {
-        "tokens": TOKENS, "rounds": ROUNDS, "singles": SINGLES, "input": "480x640", "threads": torch.get_num_threads()
+        "tokens": TOKENS, "rounds": ROUNDS, "singles": SINGLES, "input": "480x640",
+        "threads": torch.get_num_threads(),
     }  # fmt: skip
     title = "BLIP-base by itself (plot: engine.svg)"
     return heading(title, settings) + "\n".join([*lines, *map(str, shares)])
