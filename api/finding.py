@@ -25,7 +25,7 @@ def read(job_id: UUID | str) -> JobRead:
     """
     found = known_id(job_id) if isinstance(job_id, str) else job_id
     owner = caller().sees
-    with services().database.read() as session:
+    with services().database.snapshot() as session:
         read = queries.job(session, found, owner=owner)
         if read is not None:
             return read

@@ -100,7 +100,7 @@ class _Told:
 
 
 def _read(services: Services, job_id: UUID, after: int) -> News | None:
-    with services.database.read() as session:
+    with services.database.snapshot() as session:
         return events.since(session, job_id, after=after)
 
 

@@ -1,4 +1,4 @@
-"""One way to reach the database: a `read` or a `write` transaction, short, then closed.
+"""One way to reach the database: a look or a `write` transaction, short, then closed.
 
 A failure to reach it comes out as `DatabaseUnavailable`, so that callers tell it from a bug.
 """
@@ -62,13 +62,21 @@ class Database:
         self._outage = Outage(_is_no_answer)
         self._turns = Turns(WRITERS, patience_s=TURN_S, in_vain=lambda: self._outage.others_ask)
         self.engine = _engine(url, answer_s, self._outage)
-        self._reader = self.engine.execution_options(**_reading(self.engine))
+        self._reader, self._snapshots = (
+            self.engine.execution_options(**options) for options in _reading(self.engine)
+        )
         self._writer = self.engine.execution_options(captioner_begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """For looking only: one transaction on SQLite; on Postgres each statement looks anew."""
         with self._transaction(self._reader) as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """For looking only: all statements see what was there at the first one's moment."""
+        with self._transaction(self._snapshots) as session:
             yield session
 
     @contextmanager
@@ -124,12 +132,13 @@ def _faults_named() -> Iterator[None]:
         raise
 
 
-def _reading(engine: Engine) -> dict[str, Any]:
-    # Postgres shows each statement what is committed when it begins, in a transaction or not. To
-    # begin and end one are two questions more.
+def _reading(engine: Engine) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a look, and of one that is a snapshot."""
+    # Postgres shows each statement what is committed when it begins, in a transaction or not,
+    # unless a stricter one is asked for. To begin and end one are two questions more.
     if engine.dialect.name == "postgresql":
-        return {"isolation_level": "AUTOCOMMIT"}
-    return {"captioner_begin": "BEGIN"}
+        return {"isolation_level": "AUTOCOMMIT"}, {"isolation_level": "REPEATABLE READ"}
+    return {"captioner_begin": "BEGIN"}, {"captioner_begin": "BEGIN"}
 
 
 def _is_no_answer(error: Exception) -> bool | None:

@@ -25,11 +25,13 @@ class News:
 
 
 def since(session: Session, job_id: UUID, *, after: int) -> News | None:
-    """What came after the event with that number; `None` when there is no such job."""
+    """What came after the event with that number; `None` when there is no such job.
+
+    In a `snapshot` a job that is read as final is never without its last images.
+    """
     found = session.get(Job, job_id)
     if found is None:
         return None
-    # After the job: so a job that is read as final is never without its last images.
     images = session.scalars(
         select(JobImage)
         .where(JobImage.job_id == job_id, JobImage.event_seq > after)

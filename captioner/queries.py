@@ -1,5 +1,7 @@
 """Looking at jobs and workers. Nothing here changes a row.
 
+What is read by more than one statement is of one moment in a `snapshot` of the database only.
+
 Where an `owner` is given, the jobs of others are as if they were not there; `None` sees them all.
 """
 
@@ -29,7 +31,7 @@ class JobListed:
 
 @dataclass(frozen=True)
 class JobRead:
-    """A job with its images in order, as read in one transaction."""
+    """A job with its images in order."""
 
     job: Job
     images: Sequence[JobImage]

@@ -40,7 +40,7 @@ def listing() -> Response:
     parameters.allow(request, "id", "status", "limit", "cursor")
     limit = parameters.limit(request)
     cursor = request.args.get("cursor")
-    with services().database.read() as session:
+    with services().database.snapshot() as session:
         found = queries.page(
             session,
             ids=parameters.job_ids(request),

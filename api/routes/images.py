@@ -120,7 +120,7 @@ def thumbnail_file(image_id: str, size: str) -> Response:
 def stats() -> Response:
     """How many images there are, how they ended, and how long that took."""
     parameters.allow(request)
-    with services().database.read() as session:
+    with services().database.snapshot() as session:
         at_work: dict[str, int] = {}
         for _, state, images in census.images(session):
             at_work[state] = at_work.get(state, 0) + images
