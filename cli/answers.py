@@ -1,8 +1,6 @@
-"""Reads the server's answers: JSON, problem documents (RFC 9457) and Retry-After."""
+"""Reads the server's answers: JSON, and problem documents (RFC 9457)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -49,14 +47,3 @@ def _refused_pictures(errors: Any) -> dict[int, tuple[str, str]]:
         for error in (errors if isinstance(errors, list) else ())
         if isinstance(error, dict) and isinstance(error.get("index"), int)
     }
-
-
-def retry_after_s(answer: httpx.Response) -> float:
-    """Seconds of a Retry-After header, which may also be a date (RFC 9110, 10.2.3)."""
-    value = answer.headers.get("Retry-After", "")
-    if value.isdecimal():
-        return float(value)
-    try:
-        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0

@@ -12,8 +12,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from captioner import retry_after
 from captioner.errors import CaptionerError, InvalidRequest
-from cli.answers import Refused, json_object, retry_after_s
+from cli.answers import Refused, json_object
 from cli.escape import plain
 
 FINAL = frozenset({"succeeded", "partial", "failed", "canceled", "expired"})
@@ -131,7 +132,7 @@ class Server:
                 if answer.status_code not in BUSY:
                     return answer
                 away = Refused(answer)
-                wait_s = max(retry_after_s(answer), pause_s)
+                wait_s = max(retry_after.seconds(answer.headers.get("Retry-After", "")), pause_s)
             remaining_s = give_up_at - time.monotonic()
             if remaining_s <= 0:
                 raise ServerAway(away.detail) from away

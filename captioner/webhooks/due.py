@@ -65,6 +65,7 @@ def replay(session: Session, job_id: UUID, delivery_id: UUID) -> bool:
         select(WebhookDelivery.url, Job.caller)
         .join(Job, Job.id == WebhookDelivery.job_id)
         .where(WebhookDelivery.id == delivery_id, WebhookDelivery.job_id == job_id)
+        .with_for_update(of=WebhookDelivery)
     ).first()
     if row is None:
         return False

@@ -1,9 +1,9 @@
 """When the next attempt is due: the specification's schedule, with jitter and Retry-After."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from random import SystemRandom
+
+from captioner.retry_after import seconds
 
 JITTER = 0.2
 """Share of a wait by which it may be longer, so that receivers are not hit all at once."""
@@ -26,18 +26,4 @@ def wait_s(
     if failures > len(waits_s):
         return None
     planned = waits_s[failures - 1] * (1 + JITTER * share())
-    return max(planned, min(asked_s(retry_after), MAX_WAIT_S))
-
-
-def asked_s(retry_after: str) -> float:
-    """Seconds that a `Retry-After` asks for, as a number or a date; 0 for what is neither."""
-    text = retry_after.strip()
-    if text.isdecimal() and text.isascii():
-        return float(text[:9])
-    try:
-        instant = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return 0.0
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return max(0.0, (instant - datetime.now(UTC)).total_seconds())
+    return max(planned, min(seconds(retry_after), MAX_WAIT_S))

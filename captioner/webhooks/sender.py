@@ -102,16 +102,16 @@ class Sender:
         )
 
     def _note(self, attempt: Attempt, reply: Reply) -> bool:
-        wait = wait_s(
-            attempt.failures + 1,
-            self._settings.webhook_schedule_s,
-            retry_after=reply.retry_after,
-        )
         with self._database.write() as session:
             if _accepted(reply):
                 return settling.delivered(session, attempt, reply)
             if reply.status == GONE:
                 return settling.disabled(session, attempt, reply)
+            wait = wait_s(
+                attempt.failures + 1,
+                self._settings.webhook_schedule_s,
+                retry_after=reply.retry_after,
+            )
             return settling.failed(session, attempt, reply, wait_s=wait)
 
 

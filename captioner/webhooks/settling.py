@@ -1,4 +1,8 @@
-"""What came of an attempt, taken only from the attempt that the row names."""
+"""What came of an attempt, taken only from the attempt that the row names.
+
+A delivery's row is locked first, then those of its attempts and of its endpoint: so is it when a
+job is deleted, which takes its deliveries and their attempts along, and when one is replayed.
+"""
 
 from dataclasses import dataclass
 
@@ -23,31 +27,29 @@ class Reply:
 
 def delivered(session: Session, attempt: Attempt, reply: Reply) -> bool:
     """The receiver took it. Returns whether that was news, and not an attempt long given up."""
-    _log(session, attempt, reply)
     return _settle(
-        session, attempt, state=DeliveryState.DELIVERED, delivered_at=now(), lease_until=None
+        session, attempt, reply, state=DeliveryState.DELIVERED, delivered_at=now(), lease_until=None
     )
 
 
 def failed(session: Session, attempt: Attempt, reply: Reply, *, wait_s: float | None) -> bool:
     """The attempt failed: there is another after the wait, or none without one."""
-    _log(session, attempt, reply)
     values: dict[str, object] = {"failures": attempt.failures + 1, "lease_until": None}
     if wait_s is None:
-        return _settle(session, attempt, state=DeliveryState.FAILED, **values)
-    return _settle(session, attempt, next_at=now_plus(wait_s), published_at=None, **values)
+        return _settle(session, attempt, reply, state=DeliveryState.FAILED, **values)
+    return _settle(session, attempt, reply, next_at=now_plus(wait_s), published_at=None, **values)
 
 
 def disabled(session: Session, attempt: Attempt, reply: Reply) -> bool:
     """The receiver wants no more: this ends, and later ones of the caller to it are not sent."""
-    _log(session, attempt, reply)
+    was_news = _settle(session, attempt, reply, state=DeliveryState.DISABLED, lease_until=None)
     endpoints.disable(
         session, caller=attempt.caller, url=attempt.url, reason=reply.error or "no reason given"
     )
-    return _settle(session, attempt, state=DeliveryState.DISABLED, lease_until=None)
+    return was_news
 
 
-def _settle(session: Session, attempt: Attempt, **values: object) -> bool:
+def _settle(session: Session, attempt: Attempt, reply: Reply, **values: object) -> bool:
     settled = session.execute(
         update(WebhookDelivery)
         .where(
@@ -58,8 +60,9 @@ def _settle(session: Session, attempt: Attempt, **values: object) -> bool:
         .values(**values)
         .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
-    )
-    return settled.first() is not None
+    ).first()
+    _log(session, attempt, reply)
+    return settled is not None
 
 
 def _log(session: Session, attempt: Attempt, reply: Reply) -> None:

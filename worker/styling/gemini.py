@@ -11,6 +11,7 @@ import httpx
 from google import genai
 from google.genai import errors, types
 
+from captioner import retry_after
 from captioner.errors import CaptionerError, StylerBlocked, StylerGarbled
 from captioner.settings import Settings
 from worker.styling import network
@@ -124,7 +125,7 @@ def _named(error: errors.APIError) -> CaptionerError:
     headers = getattr(error.response, "headers", None) or {}
     key = any(each.get("reason") == "API_KEY_INVALID" for each in details)
     status = error.code if isinstance(error.code, int) else 500
-    wait_s = max([network.retry_after_s(headers), *told])
+    wait_s = max([retry_after.seconds(headers.get("retry-after", "")), *told])
     return network.refusal(status, retry_after_s=wait_s, key=key)
 
 

@@ -1,9 +1,6 @@
 """Connections to stylers outside: how much they may say, and what their statuses mean."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -76,16 +73,3 @@ def refusal(status: int, *, retry_after_s: float = 0.0, key: bool = False) -> Ca
             ours=True,
         )
     return StylerRefused(f"The styler refuses the request ({status}).")
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds that `Retry-After` asks for (RFC 9110, 10.2.3); 0 where it says nothing."""
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
-        return float(text)
-    try:
-        then = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - datetime.now(UTC)).total_seconds())

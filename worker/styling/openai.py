@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from captioner import retry_after
 from captioner.errors import CaptionerError, StylerBlocked, StylerGarbled
 from captioner.settings import Settings
 from worker.styling import network
@@ -81,7 +82,7 @@ class OpenAiStyler:
             if response.status_code in BAD_REQUEST:
                 return None
             if response.status_code != 200:
-                wait_s = network.retry_after_s(response.headers)
+                wait_s = retry_after.seconds(response.headers.get("retry-after", ""))
                 raise network.refusal(response.status_code, retry_after_s=wait_s)
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 return _whole([_chunk((await response.aread()).decode(errors="replace"))])

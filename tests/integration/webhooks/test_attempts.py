@@ -2,18 +2,21 @@
 
 import json
 import ssl
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from captioner import jobs
+from captioner.database import Database
 from captioner.webhooks import due
 from captioner.webhooks.secret import new_secret
 from captioner.webhooks.sender import Sender
 from captioner.work import Hook
-from models import DeliveryState
+from models import DeliveryState, Job
 from tests.integration.webhooks.sending import (
     come_due,
     end,
@@ -44,6 +47,57 @@ def test_a_receiver_that_fails_ten_times_is_told_once(database, sender, ended) -
     assert {each.body for each in found.received} == {seen.delivery.body.encode()}
     assert [each.status for each in seen.attempts] == [500] * 10 + [200]
     assert all(each.duration_ms > 0 for each in seen.attempts)
+
+
+@pytest.mark.parametrize("status", [200, 410, 503])
+def test_a_retry_after_of_no_sense_settles_like_none(database, sender, ended, status) -> None:
+    no_such_year = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    with receiver(says(status, ("Retry-After", no_such_year)), 200) as found:
+        job_id = ended(found.url)
+        assert send(database, sender, job_id) == [True]
+    seen = only(database, job_id)
+    assert [each.status for each in seen.attempts] == [status]
+    assert seen.delivery.lease_until is None
+    states = {200: DeliveryState.DELIVERED, 410: DeliveryState.DISABLED, 503: DeliveryState.PENDING}
+    assert seen.delivery.state == states[status]
+
+
+@pytest.mark.parametrize("status", [200, 410, 503])
+def test_a_job_that_is_deleted_while_its_webhook_is_settled_blocks_nothing(
+    stack, database, sender, ended, status
+) -> None:
+    faults: list[BaseException] = []
+
+    def delete(job_id) -> None:
+        other = Database(stack.database_url)
+        try:
+            with other.write() as session:
+                jobs.delete_job(session, job_id)
+        except BaseException as fault:
+            faults.append(fault)
+        finally:
+            other.close()
+
+    with receiver(status) as found:
+        job_id = ended(found.url)
+        thread = threading.Thread(target=delete, args=(job_id,))
+
+        def between(_conn, _cursor, statement, *_) -> None:
+            settles = statement.startswith("UPDATE webhook_") and "attempts=(" not in statement
+            between.seen += settles
+            if settles and between.seen == 2:
+                thread.start()
+                thread.join(0.5)  # it waits for the first of the rows by then
+
+        between.seen = 0
+        event.listen(database.engine, "before_cursor_execute", between)
+        assert send(database, sender, job_id) == [True]
+        event.remove(database.engine, "before_cursor_execute", between)
+        thread.join(60)
+    assert between.seen == 2
+    assert faults == []
+    with database.read() as session:
+        assert session.get(Job, job_id) is None
 
 
 def test_the_signature_covers_what_was_sent(database, sender, ended) -> None:
