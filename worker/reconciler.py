@@ -61,19 +61,20 @@ class Reconciler:
             raise
 
     def _look(self) -> int:
-        changed: dict[UUID, JobState] = {}
+        steps = [jobs.adopt, jobs.expire_due, jobs.stop_left]
         if time.monotonic() >= self._patient_until:
+            steps += [self._take_back_expired, self._take_back_styling]
+        for step in steps:  # a transaction each, as each locks jobs by their ids
             with self._database.write() as session:
-                changed = jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
-                changed |= self._take_back_styling(session)
-        with self._database.write() as session:
-            jobs.adopt(session)
-            changed |= jobs.expire_due(session) | jobs.stop_left(session)
-        self._herald.announce(changed)
+                changed = step(session)
+            self._herald.announce(changed)
         sent = 0
         for model in self._settings.served_models:
             sent += self._republish(model)
         return sent
+
+    def _take_back_expired(self, session: Session) -> dict[UUID, JobState]:
+        return jobs.take_back_expired(session, max_attempts=self._settings.max_attempts)
 
     def _take_back_styling(self, session: Session) -> dict[UUID, JobState]:
         settings = self._settings

@@ -241,6 +241,12 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
     return [(row.job_id, row.position) for row in rows]
 
 
+def lock_jobs(session: Session, job_ids: Iterable[UUID]) -> None:
+    """Lock jobs by their ids, before several changes that each take some of them."""
+    wanted = Job.id.in_(set(job_ids))
+    session.execute(select(Job.id).where(wanted).order_by(Job.id).with_for_update())
+
+
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The jobs are running now. Returns what their images' claims say of them."""
     rows = session.connection().execute(_JOBS, {"ids": list(job_ids)}).all()

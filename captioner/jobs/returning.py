@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import WorkerLost
-from captioner.jobs.claiming import among, held
+from captioner.jobs.claiming import among, held, lock_jobs
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
 from captioner.jobs.keys import Key
@@ -52,10 +52,11 @@ def release(
     return stop_queued(session, freed)
 
 
-def adopt(session: Session) -> None:
+def adopt(session: Session) -> dict[UUID, JobState]:
     """Give images of the version before their job's model, by which they are claimed.
 
     While a service is brought to a new version, programs of both write into the same tables.
+    Returns the jobs changed, and how: none.
     """
     session.execute(
         update(JobImage)
@@ -66,6 +67,7 @@ def adopt(session: Session) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+    return {}
 
 
 def take_back_expired(session: Session, *, max_attempts: int) -> dict[UUID, JobState]:
@@ -83,13 +85,7 @@ def take_back_expired(session: Session, *, max_attempts: int) -> dict[UUID, JobS
         .limit(LIMIT)
         .with_for_update(skip_locked=True)
     ).all()
-    # Before their counts change, as these jobs may be more than those that a picture failed in.
-    session.execute(
-        select(Job.id)
-        .where(Job.id.in_({row.job_id for row in rows}))
-        .order_by(Job.id)
-        .with_for_update()
-    )
+    lock_jobs(session, (row.job_id for row in rows))
     lost = {(r.job_id, r.position): r.lost + (r.state == ImageState.RUNNING) for r in rows}
     _free(session, [key for key, times in lost.items() if times < max_attempts])
     changed = _give_up(session, [k for k, times in lost.items() if times >= max_attempts], lost)

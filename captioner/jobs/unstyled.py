@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from captioner.clock import now, now_plus
 from captioner.errors import CaptionerError, StylerUnavailable, WorkerLost
-from captioner.jobs.claiming import among
+from captioner.jobs.claiming import among, lock_jobs
 from captioner.jobs.controlling import stop_queued
 from captioner.jobs.counting import Ended, count
 from captioner.jobs.keys import Key
@@ -42,6 +42,7 @@ def take_back_styling(
         .limit(LIMIT)
         .with_for_update(skip_locked=True)
     ).all()
+    lock_jobs(session, (row.job_id for row in rows))
     lost = [row for row in rows if row.lease_until is not None]
     spent = [_key(row) for row in lost if row.lost + 1 >= max_attempts]
     again = [_key(row) for row in lost if row.lost + 1 < max_attempts]

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Thread
 
 import pytest
-from sqlalchemy import TextClause, bindparam, select, text, update
+from sqlalchemy import TextClause, bindparam, event, select, text, update
 from uuid_utils.compat import uuid7
 
-from captioner.clock import now
+from captioner import jobs
+from captioner.clock import now, now_plus
 from captioner.database import Database
 from captioner.settings import Settings
 from captioner.wakeups import Herald, connect
-from captioner.work import Parcel
-from models import Job, JobImage
+from captioner.work import Outcome, Parcel
+from models import CancelCause, Job, JobImage, JobState
 from tests.integration.conftest import SHA, settings_of
-from tests.integration.rows import claim, model_of
+from tests.integration.rows import claim, model_of, state
 from tests.stacks import Stack
 from worker.reconciler import Reconciler
 
@@ -96,3 +98,36 @@ def insert_of(record, values: dict[str, object]) -> TextClause:
     statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES (:{', :'.join(names)})"
     typed = [bindparam(name, value, table.c[name].type) for name, value in values.items()]
     return text(statement).bindparams(*typed)
+
+
+def test_a_look_waits_for_no_job_while_it_holds_another(
+    stack, database, make, open_reconciler
+) -> None:
+    left, late = sorted((make(2), make(1, cancel_after_s=3600)))
+    with database.write() as session:
+        held = [*claim(session, left, 0), *claim(session, late, 0)]
+        canceling = {"state": JobState.CANCELING, "cancel_cause": CancelCause.ASKED}
+        session.execute(update(Job).where(Job.id == left).values(canceling))
+        session.execute(update(Job).where(Job.id == late).values(deadline_at=now_plus(-1)))
+    reconciler = open_reconciler(settings_of(stack, models=()), Notebook())
+    faults: list[BaseException] = []
+
+    def finish() -> None:
+        try:
+            with database.write() as session:
+                jobs.finish(session, [Outcome(each, caption="a dog") for each in held])
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = Thread(target=finish)
+
+    def between(_conn, _cursor, statement, *_) -> None:
+        if "EXISTS" in statement and "jobs.state = " in statement and thread.ident is None:
+            thread.start()
+            thread.join(0.5)  # it waits by then, if it has to
+
+    event.listen(reconciler._database.engine, "before_cursor_execute", between)
+    reconciler.look()
+    thread.join(60)
+    assert faults == []
+    assert [state(database, each) for each in (left, late)] == ["canceled", "succeeded"]
