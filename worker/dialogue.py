@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from captioner.errors import CaptionerError
 from captioner.options import Fault, Length, Options
+from captioner.plain_text import plain
 from worker.alt_text import alt_text
 from worker.endings import STOPS, without_loose_end
 from worker.engines.prompts import yes_or_no
@@ -20,7 +21,7 @@ from worker.lint import CHARS, Judge, loop
 from worker.openings import without_opening
 from worker.tags import tags
 
-DIALOGUE_VERSION = "1"
+DIALOGUE_VERSION = "2"
 """To be raised with every change of what is asked, of what is a fault, or of what is made of it."""
 MORE_BEAMS = 2
 SOME_TOKENS = 4
@@ -53,7 +54,7 @@ class Dialogue:
     def hears(self, caption: Caption) -> Said | None:
         """The answer. `None`: there is one question more."""
         try:
-            self.asks = self._course.send(caption)
+            self.asks = self._course.send(_plain(caption))
         except StopIteration as end:
             return _said(end)
         return None
@@ -65,6 +66,11 @@ class Dialogue:
         except StopIteration as end:
             return _said(end)
         return None
+
+
+def _plain(caption: Caption) -> Caption:
+    others = tuple(map(_plain, caption.others))
+    return replace(caption, text=plain(caption.text).strip(), others=others)
 
 
 def _said(end: StopIteration) -> Said:

@@ -1,5 +1,6 @@
 """What became of claims is stored, or they are handed back: by all who work on images."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -7,13 +8,15 @@ from typing import TypeVar
 from uuid import UUID
 
 from captioner import jobs
-from captioner.errors import DatabaseUnavailable, ShuttingDown
+from captioner.errors import CaptionFailed, DatabaseUnavailable, ShuttingDown
 from captioner.together import Together
 from captioner.work import Outcome
 from models import JobState
 from worker.flow import Parts
 from worker.remembering import forget_deleted, remember
 from worker.thumbnails import drop_deleted
+
+log = logging.getLogger(__name__)
 
 STORE_RETRY_S = 60.0
 """How long a result is kept in memory for a database that is away."""
@@ -52,7 +55,7 @@ class Settling:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         parts = self._parts
-        changed = patiently(lambda: self._store(outcomes))
+        changed, outcomes = self._stored(outcomes)
         parts.meters.finished(outcomes)
         # Before the waiters wake: whoever then sends the picture again finds its caption.
         remembered = remember(parts.cache, outcomes)
@@ -60,6 +63,25 @@ class Settling:
         parts.to_style([o.claim for o in outcomes if o.claim.styling and o.error is None])
         forget_deleted(parts.cache, parts.database, remembered)
         drop_deleted(parts.database, parts.blobs, outcomes)
+
+    def _stored(self, outcomes: list[Outcome]) -> tuple[dict[UUID, JobState], list[Outcome]]:
+        """Store them, so that one that cannot be stored is an error of that image alone."""
+        try:
+            return patiently(lambda: self._store(outcomes)), outcomes
+        except DatabaseUnavailable:
+            raise
+        except Exception as mistake:  # noqa: BLE001 - whatever it is, it is of an image
+            if len(outcomes) > 1:
+                each = [self._stored([outcome]) for outcome in outcomes]
+                changed = {job_id: state for found, _ in each for job_id, state in found.items()}
+                return changed, [outcome for _, stored in each for outcome in stored]
+            claim = outcomes[0].claim
+            what = type(mistake).__name__  # and no more: a database may quote the caption
+            where = {"action": "not_stored", "job_id": str(claim.job_id), "model": claim.model}
+            log.error("A result could not be stored: %s.", what, extra=where)
+            error = CaptionFailed(f"Its result could not be stored ({what}).")
+            failed = [Outcome(claim, error=error)]
+            return patiently(lambda: self._store(failed)), failed
 
     def _store(self, outcomes: list[Outcome]) -> dict[UUID, JobState]:
         with self._parts.database.write() as session:

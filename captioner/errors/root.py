@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from captioner.plain_text import plain
+
 
 class CaptionerError(Exception):
     """The root. `extra` is added to the problem document that a client sees."""
@@ -12,5 +14,5 @@ class CaptionerError(Exception):
 
     def __init__(self, detail: str, **extra: Any) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = plain(detail)
         self.extra = extra

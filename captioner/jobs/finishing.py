@@ -80,7 +80,7 @@ def _row(outcome: Outcome, number: int | None) -> written.Row:
         "styler": claim.styling.styler if claim.styling else None,
         "caption": None if error else outcome.caption,
         "score": None if error else _finite(outcome.score),
-        "others": json.dumps(outcome.others) if outcome.others and not error else None,
+        "others": None if error or not outcome.others else _others(outcome.others),
         "retried_for": outcome.retried_for,
         "tags": None if error or outcome.tags is None else _listed(outcome.tags),
         "flagged": None if error else outcome.flagged,
@@ -98,6 +98,10 @@ def _row(outcome: Outcome, number: int | None) -> written.Row:
 def _finite(score: float | None) -> float | None:
     """JSON has no word for the rest, neither on the way to the database nor to a client."""
     return None if score is None or not math.isfinite(score) else score
+
+
+def _others(others: Iterable[tuple[str, float | None]]) -> str:
+    return json.dumps([(text, _finite(score)) for text, score in others])
 
 
 def _listed(tags: tuple[str, ...]) -> str:

@@ -44,6 +44,16 @@ def test_a_caption_as_it_should_be_is_asked_for_once_and_told_as_it_is() -> None
         assert said == Said(caption(scene.caption))
 
 
+def test_what_no_database_takes_is_left_out_of_what_a_model_says() -> None:
+    dialogue = Dialogue(Options(tags=True), chats=True)
+    said = dialogue.hears(caption("a d\x00og\x1b on\ud800 sand\r\n", "\x00a cat"))
+    assert said is not None
+    assert said.caption.text == "a dog on sand"
+    assert [other.text for other in said.caption.others] == ["a cat"]
+    assert said.tags == ("dog", "sand")
+    assert CaptionFailed("no d\x00og").detail == "no dog"
+
+
 @pytest.mark.parametrize("length", list(Length))
 def test_a_length_is_asked_for_in_tokens_or_in_words(length: Length) -> None:
     completing = Dialogue(Options(length=length), chats=False).asks

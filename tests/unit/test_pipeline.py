@@ -131,6 +131,24 @@ def test_an_engine_that_raises_is_told_with_the_job(
     assert lines_about(job_id, caplog) == {"caption_failed"}
 
 
+def test_a_result_that_cannot_be_stored_fails_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(_group: object, pictures: list) -> list[Caption]:
+        return [Caption("a secret", (1,), score) for score in (-1.0, "none", -2.0)[: len(pictures)]]
+
+    bench.house.batcher = Batcher(run, max_batch=8)
+    job_id = bench.job(*(plain(colour) for colour in ("red", "green", "blue")))
+    bench.run(job_id, 0, 1, 2)
+    images = bench.read(job_id).images
+    assert sorted(image.state for image in images) == ["failed", "succeeded", "succeeded"]
+    (failed,) = (image for image in images if image.state == "failed")
+    assert (failed.error_code, failed.lost) == ("caption_failed", 0)
+    assert failed.error_detail == "Its result could not be stored (TypeError)."
+    assert "a secret" not in caplog.text
+    assert bench.held.all() == []
+
+
 def test_pictures_that_lost_an_attempt_are_worked_on_one_at_a_time(bench: Bench) -> None:
     job_id = bench.job(*(plain(colour) for colour in ("red", "green", "blue")))
     bench.let_it_be_tried(job_id, lost=1)
