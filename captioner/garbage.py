@@ -11,3 +11,14 @@ def look_rarely() -> None:
     """To be called once a process has loaded what stays, and before it loads what may go."""
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 10)
+
+
+def collect_all() -> None:
+    """Look through everything, also among what was there from the beginning: something large goes,
+    such as a model that was loaded before this process looked rarely.
+    """
+    rarely = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if rarely:
+        gc.freeze()

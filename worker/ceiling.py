@@ -21,6 +21,7 @@ class Ceiling:
         """A batch of so many items had memory enough."""
         if size > self._safe:
             self._safe, self._full, self._proof = size, 0, PROOF
+            self._limit = max(self._limit, size)
         elif size == self._safe < self._most:
             self._full += 1
             if self._full >= self._proof:

@@ -22,6 +22,7 @@ from captioner.errors import (
     CaptionFailed,
     DecoderUnavailable,
     ImageError,
+    ModelNotReady,
     PictureMissing,
     ShuttingDown,
 )
@@ -290,5 +291,8 @@ def _of(claim: Claim, action: str) -> dict[str, str]:
 def _named(error: Exception, claim: Claim) -> CaptionerError:
     if isinstance(error, CaptionerError):
         return error
+    if isinstance(error, MemoryError):  # for it alone, too: others may have the memory just now
+        log.warning("An engine has too little memory.", extra=_of(claim, "caption_later"))
+        return ModelNotReady("The engine has too little memory for this picture now.")
     log.error("Captioning raised.", exc_info=error, extra=_of(claim, "caption_failed"))
     return CaptionFailed(f"The engine raised {type(error).__name__}.")

@@ -16,6 +16,12 @@ def bytes_of(size: Size) -> int:
     return size[0] * size[1] * 3
 
 
+def _take_pages(name: str, size: int) -> None:
+    # Now: where /dev/shm is full, touching one later kills the process.
+    with Path("/dev/shm", name).open("r+b") as file:  # noqa: S108
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
 class PixelSlot:
     """Room for the pixels of one picture, or of a few of one size, used again and again.
 
@@ -35,9 +41,11 @@ class PixelSlot:
             self.free()
             name = f"captioner_{os.getpid()}_{secrets.token_hex(4)}"  # so that one sees whose it is
             self._segment = SharedMemory(name, create=True, size=needed)
-            # Take the pages now: where /dev/shm is full, touching one later kills the process.
-            with Path("/dev/shm", self._segment.name).open("r+b") as file:  # noqa: S108
-                os.posix_fallocate(file.fileno(), 0, needed)
+            try:
+                _take_pages(self._segment.name, needed)
+            except OSError:
+                self.free()
+                raise
         return self._segment.name
 
     def read(self, size: Size, *, offset: int = 0) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ class ModelNotReady(ModelUnavailable):
     """
 
     code = "model_not_ready"
-    title = "The model cannot be loaded for now"
+    title = "The model cannot be had for now"
     retryable = True
 
 

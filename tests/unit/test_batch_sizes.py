@@ -45,6 +45,17 @@ def test_each_trial_that_fails_doubles_the_wait_for_the_next() -> None:
     assert full_batches(ceiling, 4, 31 * PROOF + 5) == [5] * 5  # after 1, 2, 4, 8 and 16 proofs
 
 
+def test_memory_that_comes_back_between_two_halves_is_used_again() -> None:
+    ceiling = Ceiling(16)
+    for size in (16, 8):
+        ceiling.failed(size)
+    for size in (4, 4, 8):
+        ceiling.worked(size)
+    assert ceiling.limit == 8
+    assert full_batches(ceiling, 16, 9 * (PROOF + 1)) == []
+    assert ceiling.limit == 16
+
+
 def test_memory_that_comes_back_is_used_again() -> None:
     ceiling = Ceiling(8)
     full_batches(ceiling, 2, 3)

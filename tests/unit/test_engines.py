@@ -23,7 +23,7 @@ from tests.pictures import scenes
 from worker.engines import blip_reference
 from worker.engines.device import Placement, native, place
 from worker.engines.loading import from_source, warm_up
-from worker.engines.weights import Weights
+from worker.engines.weights import Weights, fetch
 
 CPU = Placement(torch.device("cpu"), torch.float32, "a test")
 COUNT = 96
@@ -98,9 +98,25 @@ def test_what_may_not_come_twice_is_as_generate_has_it(engine, drawn, beams) -> 
     assert answers != engine.caption(pixels, Options(**bounds))
 
 
-def test_the_revision_of_a_folder_is_the_hash_of_its_weights(engine) -> None:
+def test_the_revision_of_a_folder_is_the_hash_of_its_files(engine, folder) -> None:
     assert engine.revision.startswith("sha256:")
-    assert engine.revision == load(SCENES_FOLDER).revision
+    assert (
+        engine.revision == load(SCENES_FOLDER).revision == fetch(str(folder), revision="").revision
+    )
+
+
+def test_a_folder_whose_words_change_is_of_another_revision(engine, folder) -> None:
+    found = {engine.revision}
+    for name in ("tokenizer.json", "preprocessor_config.json", "generation_config.json"):
+        path = folder / name
+        text = path.read_text() if path.exists() else "{}"
+        path.write_text(text + "\n")
+        found.add(fetch(str(folder), revision="").revision)
+    (folder / "generation_config.json").rename(folder / "other.json")
+    found.add(fetch(str(folder), revision="").revision)
+    (folder / "notes.md").write_text("of no matter")
+    found.add(fetch(str(folder), revision="").revision)
+    assert len(found) == 5
 
 
 @pytest.fixture

@@ -131,6 +131,37 @@ def test_an_engine_that_raises_is_told_with_the_job(
     assert lines_about(job_id, caplog) == {"caption_failed"}
 
 
+def test_a_picture_for_which_memory_is_short_waits(bench: Bench) -> None:
+    short = [True]
+
+    def run(_group: object, pictures: list) -> list[Caption]:
+        if short[0]:
+            raise MemoryError("others have it")
+        return [Caption("a caption", (1,)) for _ in pictures]
+
+    bench.house.batcher = Batcher(run, max_batch=8)
+    job_id = bench.job(*(plain(colour) for colour in ("red", "green", "blue")))
+    bench.run(job_id, 0, 1, 2)
+    assert bench.states(job_id) == ["queued"] * 3
+    bench.let_it_be_tried(job_id)
+    short[0] = False
+    bench.run(job_id, 0, 1, 2)
+    images = bench.read(job_id).images
+    assert [(image.state, image.lost) for image in images] == [("succeeded", 0)] * 3
+
+
+def test_a_picture_that_no_memory_is_enough_for_fails_in_the_end(bench: Bench) -> None:
+    def run(_group: object, _pictures: list) -> list[Caption]:
+        raise MemoryError
+
+    bench.house.batcher = Batcher(run, max_batch=8)
+    job_id = bench.job(plain())
+    with bench.database.write() as session:
+        session.execute(update(JobImage).values(waiting_since=now_plus(-120)))
+    bench.run(job_id, 0)
+    assert bench.read(job_id).images[0].error_code == "model_not_ready"
+
+
 def test_a_result_that_cannot_be_stored_fails_alone(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -170,6 +171,25 @@ def test_after_a_success_it_is_closed_and_forgets_its_patience(
     image(breaker, REFUSED)
     clock.now = 120.0
     assert image(breaker) == "called"
+
+
+def test_a_call_of_before_it_opened_does_not_close_it(breaker: Breaker, clock: Clock) -> None:
+    image(breaker)  # it has answered before
+
+    async def both() -> None:
+        async with breaker.admitted():
+            with suppress(StylerUnavailable):
+                async with breaker.admitted():
+                    raise StylerUnavailable("429", retry_after_s=60)
+            assert breaker.state == "open"
+
+    asyncio.run(both())
+    assert breaker.state == "open"
+    clock.now = 59.9
+    assert image(breaker) == "styler_unavailable"
+    clock.now = 60
+    assert image(breaker) == "called"
+    assert breaker.state == "closed"
 
 
 @pytest.mark.parametrize(("told_s", "open_s"), [(5, 30), (60, 60), (9_999, 300)])

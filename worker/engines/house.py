@@ -3,7 +3,6 @@
 Where not all models may be loaded at once, `places` says whose turn it is.
 """
 
-import gc
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from captioner import catalog, tracing
 from captioner.errors import ModelNotReady, ModelUnavailable, ShuttingDown
+from captioner.garbage import collect_all
 from captioner.options import PLAIN, Options
 from captioner.settings import Settings
 from worker.batching import Batcher
@@ -156,12 +156,11 @@ class EngineHouse:
     def load_all(self) -> None:
         """Load the models that are missing, the default first, as long as there are places.
 
-        Failures are kept, not raised.
+        None has to go for it: one that failed is tried again here where there is a place, and else
+        when it is asked for. Failures are kept, not raised.
         """
-        for number, (model, room) in enumerate(self._rooms.items()):
-            # The others are tried again when they are asked for, and it may be for that.
-            default_failed = number == 0 and room.failure is not None
-            if room.resident or not (self._places.has_room() or default_failed):
+        for model, room in self._rooms.items():
+            if room.resident or not self._places.has_room():
                 continue
             try:
                 with self.using(model):
@@ -279,7 +278,7 @@ def _raise_lately(room: _Room) -> None:
 
 
 def _free_memory() -> None:
-    gc.collect()
+    collect_all()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,7 +35,7 @@ class Weights:
 
     folder: Path
     revision: str
-    """The commit of a hub repository, or `sha256:` and the hash of a local folder's weights."""
+    """The commit of a hub repository, or `sha256:` and the hash of a local folder's files."""
 
 
 def fetch(source: str, *, revision: str) -> Weights:
@@ -44,7 +45,7 @@ def fetch(source: str, *, revision: str) -> Weights:
     Raises `ModelUnavailable` with the cause: `HubUnavailable` where asking again may help.
     """
     if Path(source).is_dir():
-        return Weights(Path(source), _weights_hash(Path(source)))
+        return Weights(Path(source), _hash(Path(source)))
     try:
         return _downloaded(source, revision)
     except HfHubHTTPError as error:
@@ -97,10 +98,13 @@ def _cached(source: str, revision: str, cause: Exception) -> Weights:
     ) from cause
 
 
-def _weights_hash(folder: Path) -> str:
+def _hash(folder: Path) -> str:
+    """Of all that shapes a caption: a tokenizer or a chat template as much as the weights."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        with path.open("rb") as file:
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    for name in sorted(set(_matching(names, (*TEXT_FILES, *SAFE_WEIGHTS, *PICKLED_WEIGHTS)))):
+        with (folder / name).open("rb") as file:
+            digest.update(f"{name}\0{os.fstat(file.fileno()).st_size}\0".encode())
             while piece := file.read(PIECE_BYTES):
                 digest.update(piece)
     return f"sha256:{digest.hexdigest()}"

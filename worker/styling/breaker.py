@@ -89,7 +89,8 @@ class Breaker:
             raise
         self._end(trial)
         self._strikes = 0
-        self._close()
+        if trial is not None or self._until is None:  # else it is of before the breaker opened
+            self._close()
 
     def missed(self) -> None:
         """A call was not answered, and may be made again."""

@@ -11,6 +11,7 @@ import numpy as np
 from captioner.errors import CaptionerError, CaptionFailed, StylerGarbled, StylerUnavailable
 from captioner.options import Options
 from worker.engines.house import EngineHouse
+from worker.engines.places import Unwanted
 from worker.engines.protocol import Answer
 from worker.engines.wishes import Wish
 from worker.styling.protocol import Brief, Call
@@ -46,12 +47,14 @@ class LocalStyler:
 
     def _asked(self, call: Call, halt: "Future[CaptionerError]") -> Answer:
         try:
-            with self._house.using(self._model) as resident:
+            with self._house.using(self._model, wanted=lambda: not halt.done()) as resident:
                 wish = Wish(NO_PICTURES, halt)
                 options = _options(call.brief)
                 return resident.batcher.submit(wish, group=options, rank=call.rank).result().result
         except CaptionerError as error:
             return error
+        except Unwanted:
+            return None
         except Exception as error:  # noqa: BLE001 - the engine's own, whatever it is
             return CaptionFailed(f"The engine raised {type(error).__name__}.")
 
