@@ -29,7 +29,7 @@ from captioner.settings import load
 EXTENSION = "captioner"
 ROOM = "captioner.room"
 FORM_BUFFER_BYTES = 256 * 1024
-"""Bytes of a text part. Werkzeug bounds its read buffer by it too: 64 KiB breaks large files."""
+"""Bytes of all text of a form. Werkzeug bounds its buffer by it too: 64 KiB breaks large files."""
 FORM_EXTRA_PARTS = 32
 """Parts of a form besides its pictures: model, options, styles, and a little room."""
 

@@ -32,7 +32,7 @@ class FormParser(FormDataParser):
     """See `werkzeug.formparser.FormDataParser`, whose bounds it keeps.
 
     Raises `InvalidRequest` where a form is broken, `RequestEntityTooLarge` where it has too many
-    parts or too long a text.
+    parts, or texts that are too long together: they are held in memory.
     """
 
     def parse(
@@ -66,7 +66,7 @@ class _Form:
 
     def __init__(self, bounds: FormParser) -> None:
         self._bounds = bounds
-        self.parts = 0
+        self.parts = self.text_bytes = 0
         self.texts: list[tuple[str, str]] = []
         self.files: list[tuple[str, FileStorage]] = []
 
@@ -82,9 +82,10 @@ class _Form:
 
     def add(self, data: bytes) -> None:
         self._data.write(data)
-        most = self._bounds.max_form_memory_size
-        if self._file_name is None and most is not None and self._data.tell() > most:
-            raise RequestEntityTooLarge
+        if self._file_name is None:
+            self.text_bytes += len(data)
+            if self.text_bytes > (self._bounds.max_form_memory_size or self.text_bytes):
+                raise RequestEntityTooLarge
 
     def end(self) -> None:
         name = self._part.name

@@ -94,6 +94,7 @@ def _caller(settings: Settings) -> Caller:
     shown = _shown_key()
     g.showed_key = shown is not None
     if shown is None:
+        _count(settings)
         raise Unauthorized(
             "Send an API key, as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'. A key in the "
             "address is not read."

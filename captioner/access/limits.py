@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -39,6 +39,8 @@ class Standing:
     remaining: int
     reset_s: int
     """Seconds until there is more, at least 1."""
+    counted_in: Any = field(default=None, repr=False, compare=False)
+    """Where it was counted: in Redis, or by this process."""
 
 
 class Limits:
@@ -55,9 +57,19 @@ class Limits:
         """Count so much for this name, if there is so much left; else count nothing."""
         return self._ask(lambda storage: _take(WINDOWS[window](storage), item, name, cost))
 
-    def give_back(self, item: RateLimitItem, name: str, *, cost: int) -> None:
-        """Count so much less, of what was taken from a fixed window."""
-        self._ask(lambda storage: FixedWindowRateLimiter(storage).hit(item, name, cost=-cost))
+    def give_back(self, item: RateLimitItem, name: str, *, cost: int, taken: Standing) -> None:
+        """Count so much less, of what was taken from a fixed window: there where it was counted.
+
+        If that does not answer any more it stays counted, until the window ends.
+        """
+        try:
+            FixedWindowRateLimiter(taken.counted_in).hit(item, name, cost=-cost)
+        except (redis.RedisError, OSError) as error:
+            log.warning(
+                "What was refused stays counted: Redis does not answer (%s).",
+                type(error).__name__,
+                extra={"action": "limits_kept"},
+            )
 
     def look(self, item: RateLimitItem, name: str) -> Standing:
         """Where the name stands with a fixed window; counts nothing."""
@@ -108,9 +120,13 @@ def of_a_day(amount: int) -> RateLimitItem:
 
 
 def _take(limiter: RateLimiter, item: RateLimitItem, name: str, cost: int) -> Standing:
-    allowed = limiter.hit(item, name, cost=cost)
-    if not allowed and isinstance(limiter, FixedWindowRateLimiter):
-        limiter.hit(item, name, cost=-cost)  # it counts what it refuses, too
+    if not isinstance(limiter, FixedWindowRateLimiter):
+        return _standing(limiter, item, name, allowed=limiter.hit(item, name, cost=cost))
+    # It counts what it refuses, too, which others must not meet: so it is asked first.
+    allowed = limiter.test(item, name, cost=cost)
+    if allowed and not limiter.hit(item, name, cost=cost):
+        allowed = False
+        limiter.hit(item, name, cost=-cost)  # another took the rest in between
     return _standing(limiter, item, name, allowed=allowed)
 
 
@@ -119,4 +135,5 @@ def _standing(
 ) -> Standing:
     stats = limiter.get_window_stats(item, name)
     left, reset_s = max(0, stats.remaining), max(1, round(stats.reset_time - time.time() + 0.5))
-    return Standing(left > 0 if allowed is None else allowed, item.amount, left, reset_s)
+    free = left > 0 if allowed is None else allowed
+    return Standing(free, item.amount, left, reset_s, counted_in=limiter.storage)

@@ -39,7 +39,7 @@ class Quota:
             )
 
         def undo() -> None:
-            limits.give_back(day, name, cost=images)
+            limits.give_back(day, name, cost=images, taken=standing)
 
         try:
             yield undo

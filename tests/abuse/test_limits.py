@@ -107,6 +107,9 @@ def test_row_27_who_shows_no_key_uses_up_nobody_elses_requests(stack, tmp_path) 
         nobody.headers["X-Forwarded-For"] = "192.0.2.2"
         asked = [nobody.options("/captionImage", headers=preflight) for _ in range(20)]
         assert {answer.status_code for answer in asked} == {200}
+        nobody.headers["X-Forwarded-For"] = "192.0.2.3"
+        keyless = [nobody.get("/captionImage").status_code for _ in range(25)]
+        assert Counter(keyless) == {401: 20, 429: 5}
         for address in ("192.0.2.1", "192.0.2.3"):
             operator.headers["X-Forwarded-For"] = address
             assert operator.get("/captionImage").status_code == 200

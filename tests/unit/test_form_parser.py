@@ -133,6 +133,10 @@ def test_too_long_a_text_and_too_many_parts_are_refused() -> None:
         read(form(long), max_form_memory_size=10)
     with pytest.raises(RequestEntityTooLarge):
         read(form(long), max_form_memory_size=10, size=3)
+    short = ("prompt", None, b"x" * 4)  # they are held in memory, all of them
+    assert read(form(short, short), max_form_memory_size=10)
+    with pytest.raises(RequestEntityTooLarge):
+        read(form(short, short, short), max_form_memory_size=10)
     assert len(read(form(long, long), max_form_parts=2)[0]) == 2
     with pytest.raises(RequestEntityTooLarge):
         read(form(long, ("file", "a", b""), long), max_form_parts=2)
