@@ -14,7 +14,11 @@ ENOUGH_BYTES = 64 * 1024
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 CHUNKED = re.compile(rb"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
-ASKS_FIRST = re.compile(rb"^expect:", re.IGNORECASE | re.MULTILINE)
+EXPECTS = re.compile(rb"^expect:", re.IGNORECASE | re.MULTILINE)
+ASKS_FIRST = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.MULTILINE)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+OLD = b" HTTP/1.0\r\n"
+"""The end of a request line whose sender knows no such answer."""
 
 
 class Arrival:
@@ -26,12 +30,21 @@ class Arrival:
         self._body_at: int | None = None
         self._total: int | None = None
         self.began = self._deadline_from = time.monotonic()
+        self._asks_first = False
         self._look()
 
     def add(self, data: bytes) -> None:
         """More of it came."""
         self.data += data
         self._look()
+
+    def answer_due(self) -> bytes:
+        """What to tell a client that asked whether to send its body; empty where nothing is due.
+
+        It is told here, and not by a thread, which would wait for what it then sends.
+        """
+        asks, self._asks_first = self._asks_first, False
+        return CONTINUE if asks and not self.is_enough else b""
 
     @property
     def is_enough(self) -> bool:
@@ -61,9 +74,22 @@ class Arrival:
         head = bytes(self.data[: self._body_at])
         length = LENGTH.search(head)
         bytes_said = int(length[1]) if length else 0
-        if ASKS_FIRST.search(head) or bytes_said > self._max_body_bytes:
+        if bytes_said > self._max_body_bytes:
             bytes_said = 0  # it is for a thread to answer, before there is a body
-        elif CHUNKED.search(head):
+        elif EXPECTS.search(head):
+            head = self._without_question(head)
+            bytes_said = 0 if EXPECTS.search(head) else bytes_said
+        if CHUNKED.search(head) and not EXPECTS.search(head):
             self._total = None
             return
         self._total = self._body_at + bytes_said
+
+    def _without_question(self, head: bytes) -> bytes:
+        """The head as it is handed on. What it expects else is for gunicorn to refuse."""
+        if OLD in head.split(b"\n", 1)[0] + b"\n":
+            return head
+        asked, times = ASKS_FIRST.subn(b"", head)
+        self._asks_first = times > 0
+        self.data[: self._body_at] = asked
+        self._body_at = len(asked)
+        return asked

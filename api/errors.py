@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, g, jsonify
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from captioner.errors import CaptionerError
@@ -95,6 +96,7 @@ def register(app: Flask) -> None:
     """Make the application answer every error as a problem document."""
     app.register_error_handler(CaptionerError, _ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ParseException, _unreadable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -129,6 +131,16 @@ def _ours(error: CaptionerError) -> Response:
         response.headers["WWW-Authenticate"] = _challenge(error)
     if "urls" in error.extra:  # a job exists all the same: say where
         response.headers["Location"] = error.extra["urls"]["self"]
+    return response
+
+
+def _unreadable(error: Exception) -> Response:
+    """The body is no HTTP. Neither told nor logged is what it is: it may hold a secret."""
+    name = type(error).__name__
+    log.info("A body could not be read (%s).", name, extra=_fields("request_unreadable"))
+    detail = f"The body cannot be read as HTTP ({name})."
+    response = problem("bad_request", status=400, title="Bad Request", detail=detail)
+    response.headers["Connection"] = "close"
     return response
 
 

@@ -99,6 +99,7 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
             return
         conn.sock.setblocking(False)
         self._arriving[conn] = arrival
+        self._answer(conn, arrival)
         self.poller.register(conn.sock, EVENT_READ, partial(self._receive, conn))
         self._receive(conn, conn.sock)
 
@@ -162,8 +163,14 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
             return
         arrival.add(data)
+        self._answer(conn, arrival)
         if arrival.is_enough:
             self._hand_over(conn, self._forget(conn))
+
+    def _answer(self, conn: Connection, arrival: Arrival) -> None:
+        if answer := arrival.answer_due():
+            with suppress(OSError):  # it will send its body all the same, a little later
+                conn.sock.send(answer)
 
     def _hand_over(self, conn: Connection, arrival: Arrival) -> None:
         conn.init()

@@ -25,7 +25,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     http.ForbiddenProxyRequest: HTTPStatus.FORBIDDEN,
 }
 """Of what is not 400."""
-OURS = (http.ConfigurationProblem, http.InvalidResponseHeader, http.InvalidResponseHeaderName)
+OURS = (http.InvalidResponseHeader, http.InvalidResponseHeaderName)
 
 
 def unreadable(error: Exception, settings: Settings) -> bytes | None:

@@ -48,6 +48,8 @@ def gunicorn_options(settings: Settings) -> dict[str, object]:
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
         "forwarded_allow_ips": "127.0.0.1,::1",
+        "forwarder_headers": "",  # else SCRIPT_NAME of a client here would change its path
+        "sendfile": False,  # it waits for a client without our bounds
         "worker_tmp_dir": _memory(),
         "accesslog": None,
         "errorlog": "-",

@@ -126,7 +126,7 @@ def find(name: str, settings: Settings) -> ModelEntry:
     entry = entries(settings).get(name)
     if entry is None or name not in settings.served_models:
         raise ModelUnknown(
-            f"This server does not serve a model named {name!r}; "
+            f"This server does not serve a model named {name[:64]!r}; "
             f"it serves: {', '.join(settings.served_models)}.",
             served=list(settings.served_models),
         )

@@ -110,6 +110,37 @@ def test_a_large_body_that_is_announced_is_refused_before_it_is_sent(api) -> Non
     refused(api.watch.send(GET + b"Expect: a-miracle\r\n\r\n"), 417)
 
 
+@pytest.mark.parametrize("path", [b"/captionImage", b"/api/images", b"/upload_image/"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"A-SECRET\r\n{}\r\n0\r\n\r\n",
+        b"-5\r\n{}\r\n0\r\n\r\n",
+        b"0x2\r\n{}\r\n0\r\n\r\n",
+        b"\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}A-SECRET\r\n0\r\n\r\n",
+        b"2;" + b"a" * 100_000 + b"\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    ],
+    ids=["size", "negative", "hex", "none", "end", "extension", "trailer"],
+)
+def test_chunks_that_are_none_are_refused_and_quoted_nowhere(api, path, body) -> None:
+    key = api.key("peggy").encode()
+    kind = b"application/json" if path == b"/captionImage" else b"multipart/form-data; boundary=b"
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Type: %b\r\nX-API-Key: %b\r\n"
+    chunked = head % (path, kind, key) + b"Transfer-Encoding: chunked\r\n\r\n"
+    refused(api.watch.send(chunked + body), 400)
+    log = api.door.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert "A-SECRET" not in log
+
+
+def test_a_path_in_a_header_is_no_path(api) -> None:
+    for header in (b"SCRIPT_NAME: /x", b"SCRIPT_NAME: /healthz", b"PATH_INFO: /captionImage"):
+        answer = api.watch.send(GET + header + b"\r\nConnection: close\r\n\r\n")
+        assert answer.statuses == [200], header
+
+
 def test_a_key_in_a_request_that_cannot_be_read_is_neither_shown_nor_logged(api) -> None:
     key = api.key("mallory")
     for header in (

@@ -85,6 +85,36 @@ def test_clients_that_send_slowly_are_sent_away_and_others_do_not_notice(api, fi
     assert other.p99_s < 1
 
 
+def test_clients_that_ask_before_they_send_take_no_threads_until_they_have_sent(api) -> None:
+    api.rest()
+    body = b'{"imgb64": "AA=="}'
+    head = (
+        b"POST /captionImage HTTP/1.1\r\nHost: captioner\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n" % len(body)
+    )
+    clients = crowd.connect(api.base, 100, head)
+    for client in clients:
+        client.sock.setblocking(True)
+        client.sock.settimeout(5)
+        assert client.sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert crowd.threads(api.pid) <= LASTING
+    for client in clients:
+        client.sock.sendall(body)
+        client.sock.setblocking(False)
+    crowd.read_to_the_end(clients, timeout_s=20)
+    assert {client.status for client in clients} == {415}  # it is no picture
+
+
+def test_clients_that_do_not_take_a_file_hold_no_threads_for_long(api) -> None:
+    api.rest()
+    wanted = crowd.get("/docs/swagger-ui-bundle.js").replace(b"Connection: close\r\n", b"")
+    clients = crowd.connect(api.base, 30, 3 * wanted, buffer_bytes=4096)
+    until(lambda: crowd.threads(api.pid) >= 30, what="threads that wait for them")
+    took_s = api.rest(within_s=20)
+    print(f"\n30 take nothing of a file: no thread waits for them after {took_s:.1f} s")
+    crowd.close(clients)
+
+
 def test_callers_that_leave_give_their_threads_back_and_their_jobs_go_on(api) -> None:
     api.rest()
     clients = crowd.connect(api.base, 100, crowd.post("/captionImageBlocking?timeout=60"))

@@ -38,13 +38,39 @@ def test_a_request_is_enough_with_its_last_byte_and_not_before(request_bytes) ->
     "head",
     [
         POST + b"Content-Length: 1000001\r\n\r\n",  # to be refused
-        POST + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",  # to be asked for
+        POST + b"Expect: 100-continue\r\nContent-Length: 1000001\r\n\r\n",
+        POST + b"Expect: a-miracle\r\nContent-Length: 9\r\n\r\n",
+        POST.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
         POST + b"Content-Length: 900000\r\n\r\n" + bytes(ENOUGH_BYTES),
         b"x" * ENOUGH_BYTES,
     ],
 )
 def test_a_thread_begins_where_it_has_something_to_say_or_much_to_read(head) -> None:
     assert arrival(head).is_enough
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", b"abc"),
+        (b"Content-Length: 3\r\nexpect:100-Continue\r\n\r\n", b"abc"),
+        (b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"),
+    ],
+)
+def test_a_client_that_asks_first_is_answered_once_and_its_body_gathered(head, body) -> None:
+    asking = arrival(POST + head)
+    assert not asking.is_enough
+    assert asking.answer_due() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert asking.answer_due() == b""
+    asking.add(body[:2])
+    assert not asking.is_enough
+    asking.add(body[2:])
+    assert asking.is_enough
+    assert b"expect" not in asking.data.lower()  # so that no thread answers it again
+    assert asking.data.endswith(b"\r\n\r\n" + body)
+    at_once = arrival(POST + head + body)
+    assert at_once.is_enough
+    assert at_once.answer_due() == b""
 
 
 def test_a_request_has_its_time() -> None:
