@@ -35,6 +35,7 @@ STATUS = {
     "queue_full": 429,
     "unauthorized": 401,
     "forbidden": 403,
+    "not_from_here": 403,
     "rate_limited": 429,
     "quota_exceeded": 429,
     "webhook_not_found": 404,

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from flask import Flask, current_app, g, request
 
+from api import own_site
 from api.current import services
 from captioner.access.callers import ANYBODY, NOBODY, Caller
 from captioner.access.doors import asks_for_keys, is_loopback
@@ -90,6 +91,8 @@ def _caller(settings: Settings) -> Caller:
     door = _door()
     on_trust = settings.debug and is_loopback(door)
     if on_trust if always else not asks_for_keys(settings, door):
+        if settings.auth == "auto":
+            own_site.refuse_others(request, settings)
         return ANYBODY
     shown = _shown_key()
     g.showed_key = shown is not None

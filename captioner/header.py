@@ -4,6 +4,7 @@
 - The texts of a PNG are decompressed and kept, up to 256 MiB of them out of 64 kB, and nobody reads
   them: here they are passed over, but for the two that may say which way is up.
 - Parts of a JPEG's EXIF are put together one by one, each time anew: not beyond a MiB, here.
+- Thousands of scans of a small JPEG would take as many times its time.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,10 @@ MOST_READS = 50_000
 UPRIGHT = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
 """The names of texts that Pillow may find an orientation in."""
 UPRIGHT_BYTES = 2**20
+MOST_SCANS = 100
+"""Of a progressive JPEG; encoders write about ten. Each goes through all of the picture again."""
+SCAN = b"\xff\xda"
+"""Begins a scan. Within one, a byte 0xFF is followed by another byte than this."""
 APP1 = 0xFFE1
 """The marker of a segment with EXIF."""
 Chunk = Callable[[PngStream, int, int], bytes]
@@ -45,6 +50,16 @@ class Header(BytesIO):
     def done(self) -> None:
         """What is read now is pixels: they have bounds of their own."""
         self._left = float("inf")
+
+
+def refuse_many_scans(data: bytes) -> None:
+    """Raise `ImageUndecodable` for a JPEG file of more scans than a picture has."""
+    scans = data.count(SCAN)
+    if scans > MOST_SCANS:
+        raise ImageUndecodable(
+            f"The picture has {scans} scans; {MOST_SCANS} are allowed. Save it anew from its "
+            "source."
+        )
 
 
 def pass_over_more_exif() -> None:

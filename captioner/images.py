@@ -176,6 +176,8 @@ def opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
         with Image.open(file, formats=names) as image:
             file.done()
             _check_size(image.size, limits)
+            if _OUR_NAMES.get(str(image.format), image.format) == "JPEG":
+                header.refuse_many_scans(data)
             yield image
     except errors.ImageError:
         raise

@@ -10,7 +10,7 @@ two threads and no other.
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Self
 from uuid import UUID
@@ -44,8 +44,13 @@ class Watch:
     """One caller's view of one job. It holds a place in the room until it is closed."""
 
     def __init__(
-        self, room: "WaitingRoom", job_id: UUID, has_left: Callable[[], bool] | None
+        self,
+        room: "WaitingRoom",
+        job_id: UUID,
+        has_left: Callable[[], bool] | None,
+        owner: str | None,
     ) -> None:
+        self.owner = owner
         self._room = room
         self._has_left = has_left or (lambda: False)
         self._changed = threading.Event()
@@ -114,14 +119,19 @@ class Watch:
 
 
 class WaitingRoom:
-    """At most `places` watches at a time. The first one starts the two threads."""
+    """At most `places` watches at a time. The first one starts the two threads.
+
+    The last quarter of the places is for owners who have less than a quarter of all, so that none
+    takes them all. Where nobody is told from others there is no such bound.
+    """
 
     def __init__(self, client: redis.Redis, look: Look, *, places: int) -> None:
         self._look = look
         self._listener = Listener(client, self._mark, self._pass_on)
-        self._marked = threading.Condition()  # guards the four below
+        self._marked = threading.Condition()  # guards the five below
         self._watches: dict[UUID, set[Watch]] = {}
         self._taken = 0
+        self._owned: Counter[str] = Counter()
         self._due: set[UUID] = set()
         self._new: deque[tuple[float, UUID]] = deque()
         """Jobs to be looked at when their time has come, in that order."""
@@ -133,21 +143,24 @@ class WaitingRoom:
         """Whether this process is about to end: then waiters are sent away, unanswered."""
 
     def watch(
-        self, job_id: UUID, *, has_left: Callable[[], bool] | None = None, new: bool = False
+        self,
+        job_id: UUID,
+        *,
+        has_left: Callable[[], bool] | None = None,
+        new: bool = False,
+        owner: str | None = None,
     ) -> Watch:
         """Take a place and watch a job until the watch is closed.
 
         `has_left` says whether the caller is gone. `new`: it was made just now, and nobody is
-        interested in its beginning. Raises `TooManyWaiters` when all places are taken.
+        interested in its beginning. Raises `TooManyWaiters` when there is no place for the owner.
         """
-        watch = Watch(self, job_id, has_left)
+        watch = Watch(self, job_id, has_left, owner)
         with self._marked:
-            if self._taken >= self.places:
-                raise TooManyWaiters(
-                    f"All {self.places} places for waiting calls are taken. "
-                    "The job is safe and goes on: poll it at its address."
-                )
+            self._refuse_too_many(owner)
             self._taken += 1
+            if owner is not None:
+                self._owned[owner] += 1
             self._watches.setdefault(job_id, set()).add(watch)
             self._start()
             if new:
@@ -158,6 +171,18 @@ class WaitingRoom:
             self._mark(job_id)
         return watch
 
+    def _refuse_too_many(self, owner: str | None) -> None:
+        safe = "The job is safe and goes on: poll it at its address."
+        if self._taken >= self.places:
+            raise TooManyWaiters(f"All {self.places} places for waiting calls are taken. {safe}")
+        quarter = self.places // 4
+        is_late = self._taken >= self.places - quarter
+        if owner is not None and is_late and self._owned[owner] >= quarter:
+            raise TooManyWaiters(
+                f"You have {self._owned[owner]} waiting calls, and the {self.places - self._taken} "
+                f"places that are left are for others. {safe}"
+            )
+
     def leave(self, watch: Watch) -> None:
         """Forget a watch; `Watch.close` calls it."""
         with self._marked:
@@ -165,6 +190,9 @@ class WaitingRoom:
             if watch in watches:
                 self._taken -= 1
                 watches.remove(watch)
+                if watch.owner is not None:
+                    self._owned[watch.owner] -= 1
+                    self._owned += Counter()  # without those who have none
                 if not watches:
                     del self._watches[watch.job_id]
 

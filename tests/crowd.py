@@ -140,20 +140,20 @@ def post(path: str, *, accept: str = "*/*") -> bytes:
     request = httpx.Request(
         "POST", f"http://captioner{path}", files=[("images", ("a.png", plain()))]
     )
-    head = f"POST {path} HTTP/1.1\r\nHost: captioner\r\nConnection: close\r\nAccept: {accept}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: {accept}\r\n"
     for name in ("Content-Type", "Content-Length"):
         head += f"{name}: {request.headers[name]}\r\n"
     return head.encode() + b"\r\n" + request.read()
 
 
 def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: captioner\r\nConnection: close\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
 def open_form(path: str) -> bytes:
     """A form whose file has begun: more of it than is gathered, and no end in sight."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: captioner\r\nContent-Length: 9000000\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         '--b\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
     )
@@ -162,7 +162,7 @@ def open_form(path: str) -> bytes:
 
 def get_to_the_end_of_time(path: str) -> bytes:
     """Headers that go on and on."""
-    return f"GET {path} HTTP/1.1\r\nHost: captioner\r\nX-Slow: ".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".encode()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 
 from api import parameters
-from api.current import services
+from api.current import caller, services
 from api.finding import read
 from api.schemas import Accepted, Urls
 from api.sockets import has_left
@@ -45,7 +45,9 @@ def accepted_stream(job_id: UUID, status: JobState) -> Response:
 def watch(job_id: UUID, *, new: bool = False) -> Watch:
     """A place in the waiting room for this request: see there. Raises `TooManyWaiters`."""
     client = request.environ.get("gunicorn.socket")
-    return services().waiting_room.watch(job_id, has_left=lambda: has_left(client), new=new)
+    return services().waiting_room.watch(
+        job_id, has_left=lambda: has_left(client), new=new, owner=caller().owner
+    )
 
 
 def _stream(place: Watch, *, after: int, first: Accepted | None = None) -> Response:

@@ -30,6 +30,7 @@
     │   ├── QueueFull                    queue_full                  no
     │   ├── Unauthorized                 unauthorized                no
     │   ├── Forbidden                    forbidden                   no
+    │   ├── NotFromHere                  not_from_here               no
     │   ├── RateLimited                  rate_limited                no
     │   ├── QuotaExceeded                quota_exceeded              no
     │   └── AllImagesRefused             all_images_refused          no
@@ -75,6 +76,7 @@ HTTP status a code becomes is the business of `api.errors`.
 
 from captioner.errors.access import (
     Forbidden,
+    NotFromHere,
     QuotaExceeded,
     RateLimited,
     Unauthorized,
@@ -194,6 +196,7 @@ __all__ = [
     "ModelUnknown",
     "NoImages",
     "NotAcceptable",
+    "NotFromHere",
     "NothingToRetry",
     "Overloaded",
     "PayloadTooLarge",

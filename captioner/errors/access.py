@@ -17,6 +17,15 @@ class Forbidden(RequestError):
     title = "The API key does not allow this"
 
 
+class NotFromHere(RequestError):
+    """No key is asked for, as only programs of this machine come in, and a web page of another site
+    would: by a name of its own for this machine, or by having a browser send a form.
+    """
+
+    code = "not_from_here"
+    title = "Without keys, no other site is served"
+
+
 class RateLimited(RequestError):
     """Too many requests in too little time."""
 

@@ -51,7 +51,7 @@ class Reader:
         if time.monotonic() < self.not_before:
             return
         last = f"Last-Event-ID: {self.numbers[-1]}\r\n" if self.numbers else ""
-        head = f"GET {self.path} HTTP/1.1\r\nHost: captioner\r\nConnection: close\r\n{last}\r\n"
+        head = f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{last}\r\n"
         try:
             (self.client,) = crowd.connect(base, 1, head.encode())
             self.calls += 1

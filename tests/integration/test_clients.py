@@ -89,7 +89,7 @@ def test_clients_that_ask_before_they_send_take_no_threads_until_they_have_sent(
     api.rest()
     body = b'{"imgb64": "AA=="}'
     head = (
-        b"POST /captionImage HTTP/1.1\r\nHost: captioner\r\nContent-Type: application/json\r\n"
+        b"POST /captionImage HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n" % len(body)
     )
     clients = crowd.connect(api.base, 100, head)

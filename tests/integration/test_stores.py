@@ -135,7 +135,9 @@ def test_more_large_bodies_than_there_is_room_for_are_refused_unread(tmp_path: P
     body = body[:-1] + b" " * (15 * 2**20) + b"}"
     with stoppable.api(environment, tmp_path) as (base, _):
         port = int(base.rsplit(":", 1)[1])
-        head = "POST /captionImage HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        head = (
+            "POST /captionImage HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        )
         head += f"Content-Length: {len(body)}\r\n\r\n"
         slow = []
         for _ in range(2):  # two that have begun to send

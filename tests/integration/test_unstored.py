@@ -107,7 +107,7 @@ def test_a_caller_who_hung_up_can_still_fetch_the_result(door: Door, half: bool)
     address = urlsplit(str(door.http.base_url))
     body = json.dumps({"imgb64s": [b64(plain())], "store": False}).encode()
     head = (
-        "POST /captionImageBlocking?timeout=30 HTTP/1.1\r\nHost: x\r\n"
+        "POST /captionImageBlocking?timeout=30 HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection((address.hostname, address.port)) as caller:

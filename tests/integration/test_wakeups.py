@@ -196,6 +196,29 @@ def test_places_are_bounded_and_come_free(rows) -> None:
     room.close()
 
 
+def test_no_owner_takes_the_places_of_all(rows) -> None:
+    room = WaitingRoom(connect("redis://127.0.0.1:1/0"), rows.look, places=16)
+    hers = [room.watch(rows.add(), owner="alice") for _ in range(12)]
+    with pytest.raises(TooManyWaiters, match="You have 12 waiting calls, and the 4 places"):
+        room.watch(rows.add(), owner="alice")
+    others = [room.watch(rows.add(), owner=owner) for owner in ("bob", "bob", "bob", "carol")]
+    with pytest.raises(TooManyWaiters, match="All 16"):
+        room.watch(rows.add(), owner="carol")
+    hers.pop().close()
+    with pytest.raises(TooManyWaiters):
+        room.watch(rows.add(), owner="alice")
+    others.append(room.watch(rows.add(), owner="dora"))
+    for watch in hers + others:
+        watch.close()
+    assert not room._owned
+    anybody = [room.watch(rows.add()) for _ in range(16)]  # where none is told from others
+    with pytest.raises(TooManyWaiters, match="All 16"):
+        room.watch(rows.add())
+    for watch in anybody:
+        watch.close()
+    room.close()
+
+
 def test_waiters_are_sent_away_when_the_process_leaves(room, rows) -> None:
     leaving = threading.Event()
     room.is_leaving = leaving.is_set

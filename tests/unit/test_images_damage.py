@@ -136,3 +136,14 @@ def test_flipped_bytes_raise_image_errors_only(name, read: Callable):
 def test_a_picture_with_something_behind_it_is_a_picture():
     data = encoded(scene(), "PNG") + b"<script>alert(1)</script>PK\x03\x04"
     assert np.array_equal(pixels(data), np.asarray(scene()))
+
+
+def test_a_jpeg_of_more_scans_than_a_picture_has_is_refused_at_once():
+    data = encoded(scene(), "JPEG", progressive=True)
+    assert 2 <= data.count(b"\xff\xda") <= 12
+    images.decode(data, LIMITS)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    many = data[:-2] + 1_000 * scan + data[-2:]
+    for read in (images.inspect, images.decode):
+        with pytest.raises(errors.ImageUndecodable, match="100 are allowed"):
+            read(many, LIMITS)
