@@ -1,14 +1,17 @@
 """Pictures that come from a URL are fetched here, apart from the captioning of others.
 
 A few threads take one image at a time, those first that are next in line, until none is left. A
-host that is slow holds one of these threads, and no task of the queue and no other picture. Once a
+host that is slow holds one of these threads, and no task of the queue and no other picture. A job
+that holds half of the threads comes after all others: its hosts may all be slow. Once a
 picture is stored, its image is queued like any other and gets a message of its own.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
 
@@ -42,6 +45,9 @@ class Fetching:
         self._limits = images.ImageLimits.from_settings(parts.settings)
         self._outbound = Outbound.from_settings(parts.settings)
         self._places = threading.BoundedSemaphore(parts.settings.fetch_concurrency)
+        self._busy: Counter[UUID] = Counter()
+        """Pictures that are being fetched, by job."""
+        self._counting = threading.Lock()
         self._threads = ThreadPoolExecutor(parts.settings.fetch_concurrency, "fetch")
 
     def look(self) -> None:
@@ -80,11 +86,30 @@ class Fetching:
 
     def _fetch_all(self, model: str) -> None:
         while not self._parts.draining.is_set() and self._any(model):
-            claims = self._claim(model, 1)
+            claims = self._next(model)
             if not claims:
                 return
-            self.begin(model)  # perhaps there is more
-            self._fetch(claims[0])
+            with self._counted(claims[0].job_id):
+                self.begin(model)  # perhaps there is more
+                self._fetch(claims[0])
+
+    def _next(self, model: str) -> list[Claim]:
+        half = max(1, self._parts.settings.fetch_concurrency // 2)
+        with self._counting:
+            busy = [job_id for job_id, pictures in self._busy.items() if pictures >= half]
+        found = take(self._parts, model, limit=1, to_fetch=True, not_of=busy)
+        return found or (self._claim(model, 1) if busy else [])
+
+    @contextmanager
+    def _counted(self, job_id: UUID) -> Iterator[None]:
+        with self._counting:
+            self._busy[job_id] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._busy[job_id] -= 1
+                self._busy += Counter()  # without those that have none
 
     def _any(self, model: str) -> bool:
         with self._parts.database.read() as session:

@@ -1,6 +1,6 @@
 """Taking images for this worker, by its settings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from captioner import jobs
@@ -16,6 +16,7 @@ def take(
     again: tuple[UUID, Sequence[int]] | None = None,
     to_fetch: bool = False,
     hurried: bool = False,
+    not_of: Collection[UUID] = (),
 ) -> list[Claim]:
     """Claim images of the model as `jobs.claim` does, in a transaction of its own."""
     settings = parts.settings
@@ -31,4 +32,5 @@ def take(
             again=again,
             to_fetch=to_fetch,
             hurried=hurried,
+            not_of=not_of,
         )

@@ -1,6 +1,6 @@
 """Taking images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,7 @@ def claim(
     again: tuple[UUID, Sequence[int]] | None = None,
     to_fetch: bool = False,
     hurried: bool = False,
+    not_of: Collection[UUID] = (),
 ) -> list[Claim]:
     """Take the images of the model that are next in line, at most `limit`; maybe none.
 
@@ -51,13 +52,14 @@ def claim(
     is the database's alone, whatever the broker does. Images that lost an attempt are left out:
     they have messages of their own, which name them with `again`.
 
-    Images whose picture is at its URL still are taken with `to_fetch`, and then no others. With
-    `hurried` those at the head of the line that are of small jobs are taken, and none behind them.
+    Images whose picture is at its URL still are taken with `to_fetch`, and then no others, and none
+    of the jobs `not_of`. With `hurried` those at the head of the line that are of small jobs are
+    taken, and none behind them.
 
     Images whose lease ran out are freed by `take_back_expired`, not here. `retry_s` is how
     long an image waits for a part that is away.
     """
-    images = _next_in_line(session, model, limit, max_attempts, again, to_fetch, retry_s)
+    images = _next_in_line(session, model, limit, max_attempts, again, to_fetch, retry_s, not_of)
     if hurried:
         images = _small_ones(session, images)
     if not images:
@@ -109,9 +111,12 @@ def _next_in_line(
     again: tuple[UUID, Sequence[int]] | None,
     to_fetch: bool,
     retry_s: float,
+    not_of: Collection[UUID],
 ) -> Sequence[Any]:
     """The images, locked, as they are before they are taken."""
     given: dict[str, object] = {"most": limit, "max_attempts": max_attempts, "patience": -retry_s}
+    if to_fetch:
+        given["not_of"] = list(not_of)
     if again is None:
         given["of_model"] = model
     else:
@@ -126,6 +131,8 @@ def _next(*, again: bool, to_fetch: bool) -> Any:
         free += [JobImage.job_id == bindparam("of_job"), named, JobImage.lost > 0]
     else:
         free += [JobImage.model == bindparam("of_model"), JobImage.lost == 0]
+    if to_fetch:
+        free.append(JobImage.job_id.not_in(bindparam("not_of", expanding=True)))
     since = now_plus(bindparam("patience", type_=Float))
     return (
         select(

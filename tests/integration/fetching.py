@@ -73,11 +73,11 @@ class Bench:
         publisher: Any = self.outbox
         self.fetching = Fetching(Parts(**parts), publisher, one_by_one=threading.Lock())
 
-    def job(self, *urls: str) -> UUID:
+    def job(self, *urls: str, model: str | None = None, **order: Any) -> UUID:
         job_id = uuid7()
         pictures = [Picture(None, None, source_url=url) for url in urls]
         with self.database.write() as session:
-            jobs.create(session, [(Order(job_id, model_of(job_id)), pictures)])
+            jobs.create(session, [(Order(job_id, model or model_of(job_id), **order), pictures)])
         return job_id
 
     def fetch(self, job_id: UUID) -> None:

@@ -91,6 +91,23 @@ def test_no_more_hosts_are_called_at_once_than_allowed(bench: Bench) -> None:
     assert sum(bench.host.calls.values()) == 12
 
 
+def test_slow_hosts_of_one_job_hold_up_no_other_job_for_long(bench: Bench) -> None:
+    slow = [bench.host.add(f"/{n}.png", plain(), after_s=1) for n in range(16)]
+    large = bench.job(*slow, pace_s=0.001)
+    bench.fetching.begin(model_of(large))
+    until(lambda: sum(bench.host.calls.values()) == 4, what="four calls")
+    urls = [bench.host.add(f"/quick-{n}.png", plain()) for n in range(2)]
+    later = [bench.job(url, model=model_of(large)) for url in urls]
+    until(
+        lambda: all(each.blob_sha256 for job_id in later for each in bench.images(job_id)),
+        what="the later jobs' pictures",
+    )
+    assert sum(image.blob_sha256 is not None for image in bench.images(large)) < 9
+    bench.fetch(large)  # which has all places again
+    assert bench.host.most_at_once == 4
+    assert sum(bench.host.calls.values()) == 18
+
+
 def test_a_host_that_is_away_is_tried_again_later_and_given_up_in_the_end(bench: Bench) -> None:
     job_id = bench.job(bench.host.add("/a.png", status=503))
     waits = []
