@@ -10,6 +10,7 @@ no part: bytes decide.
 - How colours, transparency and turns are treated is told in `pixels`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,16 @@ _PLUGINS = {
     "AVIF": "Avif",
 }
 _OUR_NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}
+_SIGNS = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*"),
+    "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+    "HEIC": re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1)", re.DOTALL),
+}
+"""How files begin. Only those of one of the formats are asked more."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,7 @@ def opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
     except errors.ImageError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
-        _refuse(data, names, error)
+        _refuse(data, names, limits, error)
 
 
 @lru_cache
@@ -214,22 +225,30 @@ def _check_size(size: Size, limits: ImageLimits) -> None:
         raise errors.ImageTooSmall(detail)
 
 
-def _refuse(data: bytes, names: list[str], error: Exception) -> NoReturn:
+def _refuse(data: bytes, names: list[str], limits: ImageLimits, error: Exception) -> NoReturn:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        raise errors.ImageTooLarge("The picture has too many pixels. Make it smaller.") from error
+        detail = f"The picture has too many pixels; at most {limits.max_pixels} are allowed."
+        raise errors.ImageTooLarge(f"{detail} Make it smaller.") from error
     if isinstance(error, MemoryError):
         detail = "Decoding takes more memory than one picture may use. Make the picture smaller."
         raise errors.ImageUndecodable(detail) from error
     name = next((name for name in names if _accepts(name, data)), None)
     if name is None or str(error).startswith("Unsupported"):
         known = ", ".join(_OUR_NAMES.get(name, name) for name in names)
-        detail = f"The bytes are no picture that is read here. Send one of {known}."
+        what = _kind(data)
+        found = f"{what} pictures are not read here" if what else "The bytes are no picture"
+        detail = f"{found}. Send one of {known}."
         raise errors.UnsupportedImageFormat(detail) from error
     if "truncated" in str(error).lower() or _ends_early(data, name):
         detail = "The picture's file ends too early. Send the whole file."
         raise errors.ImageTruncated(detail) from error
     detail = "The picture's file is damaged. Save it anew from its source and send that."
     raise errors.ImageUndecodable(detail) from error
+
+
+def _kind(data: bytes) -> str | None:
+    """What a file of no format that is read here says that it is."""
+    return next((kind for kind, sign in _SIGNS.items() if sign.match(data)), None)
 
 
 def _accepts(name: str, data: bytes) -> bool:

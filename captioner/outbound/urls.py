@@ -10,6 +10,7 @@ from captioner.outbound.hosts import is_name, is_numeric
 from captioner.outbound.rules import Rules
 
 MAX_CHARS = 2048
+OPERATOR = "Operator: CAPTIONER_OUTBOUND_ALLOW may name more."
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -45,11 +46,11 @@ def check(text: str, rules: Rules) -> Target:
     port = url.port if url.port is not None else _DEFAULT_PORTS[url.scheme]
     address = _address(host)
     if not rules.allows_port(host, port):
-        raise UrlNotAllowed(f"Port {port} may not be called; 80 and 443 may.")
+        raise UrlNotAllowed(f"Port {port} may not be called; 80 and 443 may. {OPERATOR}")
     if address is None:
         _check_name(host, port, rules)
     elif not rules.allows_address(address, host=host, port=port):
-        raise UrlNotAllowed(f"The address {host} is not one of the public internet.")
+        raise UrlNotAllowed(f"The address {host} is not one of the public internet. {OPERATOR}")
     return Target(url.copy_with(host=host), host, port, address)
 
 

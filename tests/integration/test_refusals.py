@@ -102,3 +102,9 @@ def test_too_many_pixels_are_refused_from_the_header(http) -> None:
 def test_too_many_pictures_are_refused(http) -> None:
     response = http.post("/captionImage", json={"imgb64s": ["AAAA"] * 1001})
     problem(response, 413, "too_many_images")
+
+
+def test_a_file_that_came_as_text_is_told_as_that(http) -> None:
+    form = {"images": (None, b"photo.jpg")}
+    body = problem(http.post("/captionImage", files=form), 422, "invalid_request")
+    assert "-F images=@photo.jpg" in body["detail"]

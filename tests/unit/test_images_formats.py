@@ -102,3 +102,17 @@ def test_heic_without_its_package_is_refused_by_name(monkeypatch):
     with pytest.raises(ValueError, match=r"HEIC needs the extra captioner\[heic\]"):
         ImageLimits.from_settings(Settings(image_formats=("HEIC",), _env_file=None))
     images._pillow_name.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_a_format_that_is_not_read_here_is_called_by_its_name(name):
+    data = encoded(Image.new("RGB", (40, 40)), name)
+    other = "PNG" if name == "JPEG" else "JPEG"
+    with pytest.raises(errors.UnsupportedImageFormat) as refused:
+        images.inspect(data, limits(formats=(other,)))
+    assert refused.value.detail == f"{name} pictures are not read here. Send one of {other}."
+
+
+def test_what_is_no_picture_is_called_none():
+    with pytest.raises(errors.UnsupportedImageFormat, match="The bytes are no picture"):
+        images.inspect(b"a letter to a friend", LIMITS)
