@@ -128,7 +128,7 @@ def _ours(error: CaptionerError) -> Response:
     response = problem(
         error.code, status=status, title=error.title, detail=error.detail, **error.extra
     )
-    if status in (401, 403):
+    if error.code in ("unauthorized", "forbidden"):
         response.headers["WWW-Authenticate"] = _challenge(error)
     if "urls" in error.extra:  # a job exists all the same: say where
         response.headers["Location"] = error.extra["urls"]["self"]

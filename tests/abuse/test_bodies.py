@@ -43,7 +43,14 @@ def watch(door: Door) -> Watch:
 
 
 def head(kind: bytes, *more: bytes) -> bytes:
-    lines = [b"POST /captionImage HTTP/1.1", b"Host: a", b"Content-Type: " + kind, *more, b"", b""]
+    lines = [
+        b"POST /captionImage HTTP/1.1",
+        b"Host: localhost",
+        b"Content-Type: " + kind,
+        *more,
+        b"",
+        b"",
+    ]
     return b"\r\n".join(lines)
 
 
