@@ -14,7 +14,11 @@ from cli.options import Options
 @server_option
 @click.option("--model", metavar="NAME", help="A model (see `captioner models`).")
 @click.option("--prompt", metavar="TEXT", help="How the caption should begin, or a question.")
-@click.option("--sidecars", is_flag=True, help="Write photo.txt beside each photo.jpg.")
+@click.option(
+    "--sidecars",
+    is_flag=True,
+    help="Write photo.txt beside each photo.jpg; photo.jpg.txt where photo.png lies there too.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
 @click.option(

@@ -61,7 +61,7 @@ def _walk(folder: Path) -> Iterator[Picture]:
     for parent, folders, files in os.walk(folder, onerror=locked.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and _looks_like_picture(name):
+            if not name.startswith(".") and looks_like_picture(name):
                 yield _at(Path(parent, name))
     for error in locked:
         failure = Failure("folder_unreadable", f"The folder cannot be read: {error.strerror}.")
@@ -76,11 +76,12 @@ def _matching(pattern: str) -> Iterator[Picture]:
     for match in map(Path, matches):
         if match.is_dir():
             yield from _walk(match)
-        elif _looks_like_picture(match.name):
+        elif looks_like_picture(match.name):
             yield _at(match)
 
 
-def _looks_like_picture(name: str) -> bool:
+def looks_like_picture(name: str) -> bool:
+    """Whether a file of that name is taken for a picture, by its suffix."""
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122 (a million names)
 
 

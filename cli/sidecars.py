@@ -1,9 +1,12 @@
 """Writes each caption into a text file beside its picture: `photo.jpg` gives `photo.txt`."""
 
 import os
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from cli.finding import looks_like_picture
 from cli.outcome import Outcome
 from cli.pictures import Failure, Picture
 
@@ -11,14 +14,15 @@ from cli.pictures import Failure, Picture
 class Sidecars:
     """One text file for each picture, either whole or not there at all.
 
-    Where two pictures differ only in their suffix, the second one's is `photo.png.txt`.
+    A picture beside which another one of the same stem lies has `photo.jpg.txt`. Each folder is
+    looked at once, so the names do not change during a run.
     """
 
     keeps = True
 
     def __init__(self, *, overwrite: bool) -> None:
         self._overwrite = overwrite
-        self._owners: dict[Path, Path] = {}
+        self._taken: dict[Path, Counter[str]] = {}
 
     def has(self, picture: Picture) -> bool:
         """Whether a sidecar is there and is to stay."""
@@ -45,10 +49,21 @@ class Sidecars:
         """Nothing is left: every file is complete."""
 
     def _place(self, path: Path) -> Path:
+        if path.parent not in self._taken:
+            self._taken[path.parent] = _taken(path.parent)
+        own = looks_like_picture(path.name)
+        alone = self._taken[path.parent][path.stem] <= own
         place = path.with_suffix(".txt")
-        if place == path or self._owners.setdefault(place, path) != path:
-            return path.with_name(path.name + ".txt")
-        return place
+        return place if alone and place != path else path.with_name(path.name + ".txt")
+
+
+def _taken(folder: Path) -> Counter[str]:
+    """How many pictures of the folder have each name, as a stem or in whole."""
+    taken: Counter[str] = Counter()
+    with suppress(OSError):  # a folder in which we may not look
+        for name in filter(looks_like_picture, os.listdir(folder)):  # noqa: PTH208 (a million)
+            taken.update((name, os.path.splitext(name)[0]))  # noqa: PTH122 (likewise)
+    return taken
 
 
 def write_whole(place: Path, text: str) -> None:

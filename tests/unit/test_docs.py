@@ -22,6 +22,7 @@ from captioner.settings import Settings
 from captioner.styles import ALIASES, MEANINGS, Style
 from captioner.traffic import Traffic
 from cli.main import COMMANDS, main
+from cli.outcome import CSV_HEADER
 from models import Scope
 from scripts import docs_settings
 from worker.engines.house import EngineHouse
@@ -164,6 +165,14 @@ def test_every_command_of_a_group_is_documented(name: str) -> None:
     row = " ".join(table_rows("reference/commands.md")[f"captioner {name}"])
 
     assert [name for name in group.commands if f"`{name}`" not in row] == []
+
+
+def test_the_options_and_columns_of_captioning_are_in_its_guide() -> None:
+    guide, command = text_of("guides/folders.md"), main.get_command(click.Context(main), "caption")
+    assert command is not None
+    options = {max(option.opts, key=len) for option in command.params if option.opts[0][0] == "-"}
+
+    assert [name for name in (*options, *CSV_HEADER) if f"`{name}" not in guide] == []
 
 
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)

@@ -30,12 +30,37 @@ def test_sidecars_are_replaced_with_overwrite_only(server, here):
     assert Path("a.txt").read_text() == words + "\n"
 
 
-def test_two_pictures_of_one_stem_keep_a_sidecar_each(server, here):
+def test_pictures_of_one_stem_keep_a_sidecar_each_under_their_whole_name(server, here):
     jpg, png = picture("in/a.jpg"), picture("in/a.png")
     caption(server, "in", "--sidecars")
-    assert Path("in/a.txt").read_text() == jpg + "\n"
+    assert Path("in/a.jpg.txt").read_text() == jpg + "\n"
     assert Path("in/a.png.txt").read_text() == png + "\n"
+    assert not Path("in/a.txt").exists()
     assert "0 captioned, 0 failed, 2 skipped" in caption(server, "in", "--sidecars").stderr
+
+
+def test_a_picture_that_comes_later_is_not_taken_for_its_namesake(server, here):
+    picture("a.png")
+    caption(server, "a.png", "--sidecars")
+    late = picture("a.jpg")
+    assert "2 captioned, 0 failed, 0 skipped" in caption(server, ".", "--sidecars").stderr
+    assert Path("a.jpg.txt").read_text() == late + "\n"
+
+
+def test_a_picture_named_alone_has_the_sidecar_that_its_folder_would_give_it(server, here):
+    gif, webp = picture("anim.gif"), picture("anim.webp")
+    caption(server, ".", "--sidecars")
+    assert "1 skipped" in caption(server, "anim.webp", "--sidecars").stderr
+    caption(server, "anim.webp", "--sidecars", "--overwrite")
+    assert Path("anim.gif.txt").read_text() == gif + "\n"
+    assert Path("anim.webp.txt").read_text() == webp + "\n"
+
+
+def test_a_stem_that_is_the_whole_name_of_another_picture_takes_no_sidecar_from_it(server, here):
+    words = {name: picture(name) for name in ("a.jpg", "a.png", "a.png.jpg")}
+    caption(server, ".", "--sidecars")
+    for name, text in words.items():
+        assert Path(f"{name}.txt").read_text() == text + "\n"
 
 
 def test_sidecars_that_a_shell_pattern_brings_along_are_not_sent(server, here):
