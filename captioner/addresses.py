@@ -10,3 +10,11 @@ def for_celery(url: str) -> str:
     path, _, query = url.removeprefix("unix://").partition("?")
     number = dict(parse_qsl(query)).get("db", "0")
     return f"redis+socket://{path}?virtual_host={number}"
+
+
+def for_people(url: str) -> str:
+    """The URL without user, password and options; they are no matter of a terminal."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.rpartition("@")[2].partition("?")
+    number = dict(parse_qsl(query)).get("db")
+    return f"{scheme}://{place}" + (f"?db={number}" if number else "")

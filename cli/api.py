@@ -2,6 +2,7 @@
 
 import click
 
+from cli import valkey
 from cli.environment import configure
 from cli.lifeline import end_with_parent
 from cli.preflight import refuse_open_door
@@ -22,7 +23,7 @@ def api(host: str | None, port: int | None, tied: bool) -> None:
     """
     if tied:
         end_with_parent()
-    settings = configure(host=host, port=port)
+    settings = valkey.use_running(configure(host=host, port=port))
     refuse_open_door(settings)
     from api.serving import serve
 

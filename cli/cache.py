@@ -7,6 +7,8 @@ import click
 def cache() -> None:
     """Forget captions that are remembered in Redis, at CAPTIONER_REDIS_URL.
 
+    Where that is not set, it is the one of the `captioner up` that runs in CAPTIONER_DATA_DIR.
+
     A picture that comes again, to be captioned in the same way, gets the caption that it had for as
     long as CAPTIONER_CACHE_TTL_S says.
     """
@@ -16,9 +18,16 @@ def cache() -> None:
 @click.option("--model", help="Only captions of this model.")
 def purge(model: str | None) -> None:
     """Forget all captions. Nothing else in Redis is touched, and no job changes."""
+    from captioner.addresses import for_people
     from captioner.cache import Cache, connect
+    from captioner.errors import CacheUnavailable
     from captioner.settings import load
+    from cli import valkey
 
-    forgotten = Cache(connect(load().redis_url), ttl_s=0).purge(model)
+    url = valkey.use_running(load()).redis_url
+    try:
+        forgotten = Cache(connect(url), ttl_s=0).purge(model)
+    except CacheUnavailable as error:
+        raise CacheUnavailable(f"{error.detail} Its address: {for_people(url)}") from error
     whose = f" of {model}" if model else ""
-    click.echo(f"{forgotten} captions{whose} are forgotten.")
+    click.echo(f"{forgotten} captions{whose} are forgotten, in {for_people(url)}")

@@ -103,6 +103,15 @@ def prepare(root: Path) -> DataFolder:
         ) from error
 
 
+def found(root: Path) -> DataFolder | None:
+    """The folder that `prepare` made there, if any. Makes and changes nothing."""
+    run = root.absolute() / "run"
+    if not run.is_dir():
+        return None
+    control = run / "control"
+    return DataFolder(run.parent, control.readlink() if _is_private(control) else run)
+
+
 def password(file: Path) -> str:
     """The password kept in that file, made at the first call; readable by its owner alone."""
     if not file.exists():

@@ -5,6 +5,7 @@ import os
 import click
 
 from captioner.settings import Settings
+from cli import valkey
 from cli.data_folder import password
 from cli.environment import configure
 from cli.lifeline import end_with_parent
@@ -25,7 +26,7 @@ def flower(host: str, port: int, tied: bool) -> None:
     """
     if tied:
         end_with_parent()
-    settings = configure()
+    settings = valkey.use_running(configure())
     from worker.app import app
 
     app.start(flower_arguments(settings, host=host, port=port))

@@ -9,7 +9,7 @@ from typing import TextIO
 import click
 
 from captioner.settings import Settings
-from cli import data_folder, gpus, interrupts, parts, preflight, session
+from cli import data_folder, gpus, interrupts, parts, preflight, session, valkey
 from cli.data_folder import DataFolder
 from cli.environment import configure
 
@@ -99,7 +99,7 @@ def _run(
 
 
 def _check(settings: Settings, *, flower: bool, flower_port: int) -> None:
-    preflight.refuse_missing_packages(valkey=not _has_redis(settings), flower=flower)
+    preflight.refuse_missing_packages(valkey=valkey.is_wanted(settings), flower=flower)
     preflight.refuse_unknown_models(settings)
     preflight.refuse_taken_port(settings.host, settings.port, option="--port")
     if flower:
@@ -119,16 +119,11 @@ def _log_format(settings: Settings) -> str | None:
 
 def _own_valkey(settings: Settings, folder: DataFolder) -> Path | None:
     """Tell the parts to use a Valkey server of our own, unless they are told of another."""
-    if _has_redis(settings):
+    if not valkey.is_wanted(settings):
         return None
-    redis_url, broker_url = parts.valkey_urls(folder)
-    parts.end_orphaned_valkey(folder)
-    configure(redis_url=redis_url, broker_url=settings.broker_url or broker_url)
-    return parts.write_valkey_conf(folder)
-
-
-def _has_redis(settings: Settings) -> bool:
-    return "redis_url" in settings.model_fields_set
+    valkey.end_orphaned(folder)
+    valkey.use(folder, settings)
+    return valkey.write_conf(folder)
 
 
 def _upgrade_database() -> None:

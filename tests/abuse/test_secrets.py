@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from captioner.access import keys
 from captioner.settings import Settings
-from cli import data_folder, parts
+from cli import data_folder, valkey
 from models import Base
 from tests.abuse.watch import Watched, watched
 from tests.integration.access import Guarded, guarded
@@ -143,7 +143,7 @@ def test_row_31_in_the_compose_file_nothing_is_open_but_the_api_and_flower_has_a
 
 def test_row_31_the_valkey_of_captioner_up_listens_at_no_port(tmp_path: Path) -> None:
     folder = data_folder.prepare(Settings(data_dir=tmp_path).data_dir)
-    conf = parts.write_valkey_conf(folder).read_text(encoding="utf-8")
+    conf = valkey.write_conf(folder).read_text(encoding="utf-8")
 
     assert re.search(r"^port 0$", conf, re.MULTILINE)
     assert re.search(r"^unixsocketperm 7?00$", conf, re.MULTILINE)

@@ -175,7 +175,8 @@ def test_the_command_forgets_captions_and_no_job(http, stack, monkeypatch) -> No
     monkeypatch.setenv("CAPTIONER_REDIS_URL", stack.environment["CAPTIONER_REDIS_URL"])
     settings.load.cache_clear()
     blip = CliRunner().invoke(main, ["cache", "purge", "--model", "blip"])
-    assert blip.output == "0 captions of blip are forgotten.\n"
+    where = stack.environment["CAPTIONER_REDIS_URL"]
+    assert blip.output == f"0 captions of blip are forgotten, in {where}\n"
     assert cached(captioned(http, picture)) == {True}
     purged = CliRunner().invoke(main, ["cache", "purge"])
     assert int(purged.output.split()[0]) > 0

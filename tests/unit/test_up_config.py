@@ -15,7 +15,7 @@ from supervisor.options import ServerOptions
 
 from api.serving import GRACE_S, Server, address, gunicorn_options
 from captioner.settings import Settings, load
-from cli import data_folder, parts, preflight
+from cli import data_folder, parts, preflight, valkey
 from cli.environment import configure
 from cli.flower import flower_arguments
 from cli.programs import Program, configuration
@@ -174,7 +174,7 @@ def test_the_flower_password_is_kept_and_private(tmp_path: Path) -> None:
 
 def test_valkey_listens_on_its_socket_only_and_keeps_every_write(tmp_path: Path) -> None:
     folder = data_folder.prepare(tmp_path)
-    lines = parts.write_valkey_conf(folder).read_text().splitlines()
+    lines = valkey.write_conf(folder).read_text().splitlines()
     assert "port 0" in lines
     assert f'unixsocket "{folder.valkey_socket}"' in lines
     assert "unixsocketperm 700" in lines
