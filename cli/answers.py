@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 
-from captioner.errors import CaptionerError, JobNotFound
+from captioner.errors import CaptionerError, JobNotFound, RequestError
 
 NO_SUCH_PAGE = frozenset({404, 405})
+KEY_REFUSED = frozenset({401, 403})
 
 
 class Refused(CaptionerError):
@@ -21,6 +22,19 @@ class Refused(CaptionerError):
         """Code and detail by the picture's index, where pictures are what was refused."""
         says = problem.get("detail") or problem.get("title")
         super().__init__(str(says or f"{answer.url} answered with HTTP {answer.status_code}."))
+
+
+class KeyRefused(Refused, RequestError):
+    """The server asks for an API key, or for another one."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(answer)
+        self.detail += " This command shows the key that is in CAPTIONER_KEY."
+
+
+def refusal(answer: httpx.Response) -> Refused:
+    """What to raise for an answer that is not the one asked for."""
+    return KeyRefused(answer) if answer.status_code in KEY_REFUSED else Refused(answer)
 
 
 def json_object(answer: httpx.Response) -> Mapping[str, Any]:

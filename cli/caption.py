@@ -67,7 +67,10 @@ def caption(**given: Any) -> None:
     {"id": 7, "imgb64": "..."}.
 
     The captions are shown as a table, or as `path<TAB>caption` lines in a pipe. With --sidecars,
-    --csv or --json they are written down instead. If a run is interrupted, the same command with
+    --csv or --json they are written down instead. CAPTIONER_KEY is the API key to show, where the
+    server asks for one.
+
+    If a run is interrupted, the same command with
     --sidecars or --output goes on where it stopped.
 
     \b
@@ -80,7 +83,7 @@ def caption(**given: Any) -> None:
 
     \b
     Exit codes: 0 every picture has its caption, 1 a picture failed or the server
-    is away, 2 the command or the model is wrong, 130 interrupted.
+    is away, 2 the command, the model or the key is wrong, 130 interrupted.
     """
     options = Options(**given)
     options.check()

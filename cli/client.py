@@ -14,7 +14,7 @@ import httpx
 
 from captioner import retry_after
 from captioner.errors import CaptionerError, InvalidRequest
-from cli.answers import Refused, json_object
+from cli.answers import json_object, refusal
 from cli.escape import plain
 
 FINAL = frozenset({"succeeded", "partial", "failed", "canceled", "expired"})
@@ -94,14 +94,14 @@ class Server:
         )
         job_id = json_object(answer).get("id") if answer.is_success else None
         if not job_id:
-            raise Refused(answer)
+            raise refusal(answer)
         return str(job_id)
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
         """One call, and the JSON of its answer. Raises Refused, ServerAway."""
         answer = self._call(method, path, **content)
         if not answer.is_success:
-            raise Refused(answer)
+            raise refusal(answer)
         return answer.json() if answer.content else None
 
     def watch(self, job_id: str) -> Iterator[Mapping[str, Any]]:
@@ -112,7 +112,7 @@ class Server:
             answer = self._call("GET", f"/captionImage/{quote(job_id, safe='')}")
             view = json_object(answer) if answer.status_code == httpx.codes.OK else {}
             if "status" not in view:
-                raise Refused(answer)
+                raise refusal(answer)
             yield view
             if view["status"] in FINAL:
                 return
@@ -131,7 +131,7 @@ class Server:
                 self._answered = True
                 if answer.status_code not in BUSY:
                     return answer
-                away = Refused(answer)
+                away = refusal(answer)
                 wait_s = max(retry_after.seconds(answer.headers.get("Retry-After", "")), pause_s)
             remaining_s = give_up_at - time.monotonic()
             if remaining_s <= 0:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -13,32 +14,45 @@ View = Mapping[str, Any]
 
 def show_jobs(views: Sequence[View]) -> None:
     """Id, status, done, all, created: a line a job."""
+    shown = _to_the_second if sys.stdout.isatty() else str
     rows = [
         (
             str(view["id"]),
             str(view["status"]),
             str(view["counts"]["total"] - view["counts"]["unfinished"]),
             str(view["counts"]["total"]),
-            str(view["created_at"]),
+            shown(view["created_at"]),
         )
         for view in views
     ]
-    _show(("Job", "Status", "Done", "Of", "Created"), rows)
+    _show(("Job", "Status", "Done", "Of", "Created (UTC)"), rows)
 
 
 def show_job(view: View) -> None:
-    """Position, status, and caption or reason: a line a picture; on a terminal the job first."""
+    """A line a picture: position, status, file, caption or reason. On a terminal the job first."""
     if sys.stdout.isatty():
         click.echo(f"{plain(str(view['id']))}  {plain(str(view['status']))}")
     rows = [
-        (str(image["position"]), str(image["status"]), _result(image)) for image in view["images"]
+        (
+            str(image["position"]),
+            str(image["status"]),
+            str(image.get("file_name") or ""),
+            _result(image),
+        )
+        for image in view["images"]
     ]
-    _show(("#", "Status", "Caption"), rows)
+    _show(("#", "Status", "File", "Caption"), rows)
+
+
+def _to_the_second(created: str) -> str:
+    return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _result(image: View) -> str:
-    error = image.get("error") or {}
-    return str(image.get("caption") or error.get("detail") or error.get("title") or "")
+    error = image.get("error")
+    if error:
+        return f"{error.get('detail') or error.get('title')} ({error.get('code')})"
+    return str(image.get("caption") or "")
 
 
 def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -47,11 +61,16 @@ def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for row in safe:
             click.echo("\t".join(row))
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(*heads, header_style="bold")
+    # Nothing is drawn at the sides, so that a job's id and the rest have room in 80 columns.
+    grid = Table(*heads, header_style="bold", box=SIMPLE, pad_edge=False, show_edge=False)
+    grid.columns[0].no_wrap = True
+    for column in grid.columns:
+        column.overflow = "fold"
     for row in safe:
         grid.add_row(*(Text(text) for text in row))
     Console().print(grid)

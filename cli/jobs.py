@@ -24,6 +24,8 @@ def jobs() -> None:
     A job is what one request asked for: `captioner caption` makes one for every 16 pictures, and
     `POST /captionImage` answers with its id.
 
+    CAPTIONER_KEY is the API key to show, where the server asks for one.
+
     \b
     Examples:
       captioner jobs list --status running
@@ -34,7 +36,7 @@ def jobs() -> None:
       captioner jobs list --status failed --json | jq -r .id | xargs captioner jobs retry
 
     \b
-    Exit codes: 0 done, 1 refused or the server is away, 2 the command is wrong.
+    Exit codes: 0 done, 1 refused or the server is away, 2 the command or the key is wrong.
     """
 
 
@@ -66,7 +68,11 @@ def list_(server: str, status: tuple[str, ...], limit: int, as_json: bool) -> No
 @one_job
 @json_option
 def show(server: str, job_id: str, as_json: bool) -> None:
-    """Show a job and what became of each picture."""
+    """Show a job and what became of each picture.
+
+    In a pipe: position, status, file name, and caption or reason with the error's code, with tabs
+    between them.
+    """
     with connected(server) as there:
         view = there.ask("GET", _path(job_id))
     _json([view]) if as_json else show_job(view)
@@ -123,7 +129,7 @@ def delete(server: str, job_ids: tuple[str, ...], yes: bool) -> None:
 @one_job
 @json_option
 def wait(server: str, job_id: str, as_json: bool) -> None:
-    """Wait until a job is done, and show it.
+    """Wait until a job is done, and show it as `show` does.
 
     Ends with 0 when every picture has its caption, else with 1. Ctrl-C stops waiting, not the job.
     """

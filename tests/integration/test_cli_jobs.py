@@ -1,6 +1,8 @@
 """`captioner jobs` against a real API: what it shows, changes, and ends with."""
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -15,8 +17,11 @@ from cli.jobs import STATES
 from cli.main import main
 from models import Job, JobState
 from tests import processes
+from tests.integration.access import guarded
 from tests.integration.rows import claim, state
+from tests.pictures import plain
 from tests.stacks import Stack
+from tests.terminal import screen
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +50,39 @@ def test_jobs_are_listed_and_shown_as_lines(server, make, database) -> None:
     (line,) = [each for each in listed.stdout.splitlines() if each.startswith(str(job_id))]
     assert line.split("\t")[1:4] == ["running", "2", "3"]
     assert run(server, "show", str(job_id)).stdout.splitlines() == [
-        "0\tsucceeded\tno. 0",
-        "1\tqueued\t",
-        "2\tfailed\tcut",
+        "0\tsucceeded\t0.png\tno. 0",
+        "1\tqueued\t1.png\t",
+        "2\tfailed\tbad\tcut (image_truncated)",
     ]
     shown = json.loads(run(server, "show", str(job_id), "--json").stdout)
     assert shown["counts"]["total"] == 3
+
+
+def test_a_job_id_can_be_copied_from_a_terminal_of_80_columns(server, make) -> None:
+    job_id = make(3)
+    command = [sys.executable, "-m", "cli.main", "jobs", "list", "--server", server]
+    (line,) = [x for x in screen(command, columns=80).splitlines() if str(job_id) in x]
+    assert re.search(r"queued +0 +3 +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\s*$", line)
+
+
+def test_who_needs_a_key_is_told_how_to_give_it(stack, tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.png").write_bytes(plain())
+    with guarded(stack, tmp_path) as api:
+        for command in (["caption", str(tmp_path / "a.png")], ["jobs", "list"]):
+            for key in (None, api.key("x", "submit" if command[0] == "jobs" else "read")):
+                if key:
+                    monkeypatch.setenv("CAPTIONER_KEY", key)
+                refused = CliRunner().invoke(main, [*command, "--server", api.url])
+                monkeypatch.delenv("CAPTIONER_KEY", raising=False)
+                assert refused.exit_code == 2
+                assert "This command shows the key that is in CAPTIONER_KEY." in refused.stderr
+        monkeypatch.setenv("CAPTIONER_KEY", api.key("x"))
+        assert run(api.url, "list").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["caption", "jobs"])
+def test_the_help_names_the_key(command: str) -> None:
+    assert "CAPTIONER_KEY" in CliRunner().invoke(main, [command, "--help"]).stdout
 
 
 def test_a_job_is_canceled_and_tried_again(server, make, database) -> None:
@@ -74,7 +106,7 @@ def test_waiting_ends_with_what_became_of_the_job(server, make, database) -> Non
     whole, stopped = make(1), make(1)
     finish(database, whole, 1)
     waited = run(server, "wait", str(whole))
-    assert (waited.stdout, waited.exit_code) == ("0\tsucceeded\tno. 0\n", 0)
+    assert (waited.stdout, waited.exit_code) == ("0\tsucceeded\t0.png\tno. 0\n", 0)
     run(server, "cancel", str(stopped), "--wait")
     assert run(server, "wait", str(stopped)).exit_code == 1
 

@@ -4,38 +4,17 @@ Needs nothing running.
 """
 
 import os
-import pty
 import subprocess
 import sys
 
-from asking import ROOT, picture
+from asking import picture
+
+from tests.terminal import environment, screen
 
 
 def command(server, *arguments: str) -> list[str]:
     program = [sys.executable, "-m", "cli.main", "caption", "--server", server.url]
     return [*program, *arguments]
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "90", "TERM": "xterm"}
-
-
-def screen(arguments: list[str], *, stdout: int | None = None) -> str:
-    """Everything that the command draws on a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        arguments, stdout=stdout or theirs, stderr=theirs, stdin=theirs, env=environment()
-    )
-    os.close(theirs)
-    drawn = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            drawn += chunk
-    except OSError:  # how Linux says that the other end is closed
-        pass
-    os.close(ours)
-    process.wait(timeout=20)
-    return drawn.decode()
 
 
 def test_a_terminal_gets_a_bar_a_table_and_a_summary(server, here):
