@@ -5,7 +5,7 @@ import click
 from cli import valkey
 from cli.environment import configure
 from cli.lifeline import end_with_parent
-from cli.preflight import refuse_open_door
+from cli.preflight import refuse_open_door, refuse_taken_port
 
 
 @click.command()
@@ -24,6 +24,8 @@ def api(host: str | None, port: int | None, tied: bool) -> None:
     if tied:
         end_with_parent()
     settings = valkey.use_running(configure(host=host, port=port))
+    if not tied:
+        refuse_taken_port(settings.host, settings.port, option="--port")
     refuse_open_door(settings)
     from api.serving import serve
 

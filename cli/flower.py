@@ -5,7 +5,7 @@ import os
 import click
 
 from captioner.settings import Settings
-from cli import valkey
+from cli import preflight, valkey
 from cli.data_folder import password
 from cli.environment import configure
 from cli.lifeline import end_with_parent
@@ -16,7 +16,14 @@ PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=5555, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=5555,
+    show_default=True,
+    metavar="PORT",
+    help="Port to listen on.",
+)
 @click.option("--end-with-parent", "tied", is_flag=True, hidden=True)  # as a part of `up`
 def flower(host: str, port: int, tied: bool) -> None:
     """Show Celery's workers and tasks in a browser, read-only.
@@ -26,6 +33,8 @@ def flower(host: str, port: int, tied: bool) -> None:
     """
     if tied:
         end_with_parent()
+    else:
+        preflight.refuse_taken_port(host, port, option="--port")
     settings = valkey.use_running(configure())
     from worker.app import app
 

@@ -31,13 +31,17 @@ def refuse_missing_packages(*, valkey: bool, flower: bool) -> None:
 
 
 def refuse_unknown_models(settings: Settings) -> None:
-    """Raise unless every served model is known, and the default one is served."""
+    """Raise unless every served model is known."""
     known = entries(settings)
-    unknown = [name for name in (settings.model, *settings.served_models) if name not in known]
+    unknown = [name for name in settings.served_models if name not in known]
     if unknown:
         raise click.ClickException(
             f"There is no model named {unknown[0]!r}. Known: {', '.join(known)}."
         )
+
+
+def refuse_unserved_default(settings: Settings) -> None:
+    """Raise unless the model of requests that name none is served."""
     if settings.model not in settings.served_models:
         raise click.ClickException(
             f"The default model {settings.model!r} is not among the models served: "

@@ -1,11 +1,13 @@
 """One `captioner up`, from the first program to the last: start, greet, watch, drain."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import click
 
+from captioner.access.doors import asks_for_keys
 from captioner.settings import Settings
 from cli.data_folder import DataFolder
 from cli.display import Display
@@ -111,9 +113,23 @@ def greeting(place: Place, ready: Ready) -> list[str]:
         f"  Logs     {place.folder.logs}",
         "",
         "Try it in another terminal:",
-        f"  curl -F images=@{_picture()} {place.url}/captionImageBlocking",
+        *_to_try(place),
         "",
         "Ctrl-C ends it: running work is finished first.",
+    ]
+
+
+def _to_try(place: Place) -> list[str]:
+    call = f"-F images=@{_picture()} {place.url}/captionImageBlocking"
+    if not asks_for_keys(place.settings):
+        return [f"  curl {call}"]
+    folder = f"CAPTIONER_DATA_DIR={shlex.quote(str(place.folder.root))} "
+    where = "" if place.settings.database_url else folder
+    return [
+        f"  curl -H 'Authorization: Bearer KEY' {call}",
+        "",
+        "KEY is an API key, which this makes:",
+        f"  {where}captioner keys create --owner me --scope submit --scope read",
     ]
 
 

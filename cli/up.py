@@ -62,12 +62,13 @@ def up(
     settings = configure(host=host, port=port, data_dir=data_dir, model=model, models=models)
     settings = configure(data_dir=settings.data_dir.absolute(), log_format=_log_format(settings))
     interrupts.install(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    _check(settings, flower=flower, flower_port=flower_port)
+    _check(settings, flower=flower)
     pinned = gpus.chosen(None, settings) if per_gpu else []
     folder = data_folder.prepare(settings.data_dir)
+    page = flower_port if flower else None
     with folder.lock() as lock:
-        page = flower_port if flower else None
         try:
+            _check_ports(settings, flower_port=page)
             exit_code = _run(
                 settings, folder, lock, workers=workers, pinned=pinned, flower_port=page
             )
@@ -98,18 +99,23 @@ def _run(
     return session.run(session.Place(settings, folder, flower_port), programs, lock)
 
 
-def _check(settings: Settings, *, flower: bool, flower_port: int) -> None:
+def _check(settings: Settings, *, flower: bool) -> None:
     preflight.refuse_missing_packages(valkey=valkey.is_wanted(settings), flower=flower)
     preflight.refuse_unknown_models(settings)
-    preflight.refuse_taken_port(settings.host, settings.port, option="--port")
-    if flower:
-        preflight.refuse_taken_port("127.0.0.1", flower_port, option="--flower-port")
+    preflight.refuse_unserved_default(settings)
     if settings.auth == "off" and not preflight.is_loopback(settings.host):
         click.echo(
             f"Warning: {settings.host} can be reached from other machines, and CAPTIONER_AUTH is "
             "off: whoever reaches it can use it and read every caption.",
             err=True,
         )
+
+
+def _check_ports(settings: Settings, *, flower_port: int | None) -> None:
+    """With the folder locked: a port may be that of a captioner which has it."""
+    preflight.refuse_taken_port(settings.host, settings.port, option="--port")
+    if flower_port is not None:
+        preflight.refuse_taken_port("127.0.0.1", flower_port, option="--flower-port")
 
 
 def _log_format(settings: Settings) -> str | None:

@@ -9,7 +9,7 @@ from captioner import logs
 from captioner.broker import STYLE_QUEUE, WEBHOOK_QUEUE
 from captioner.catalog import queue_of
 from captioner.settings import Settings
-from cli import valkey
+from cli import preflight, valkey
 from cli.environment import configure
 from cli.lifeline import end_with_parent
 from cli.parts import TIED, captioner_command
@@ -51,6 +51,7 @@ def worker(
     if tied:
         end_with_parent()
     given = configure(models=models, device=device, worker_concurrency=concurrency)
+    preflight.refuse_unknown_models(given)
     settings = valkey.use_running(given)
     if per_gpu or gpus:
         raise click.exceptions.Exit(_one_for_each(gpus, settings))

@@ -149,7 +149,7 @@ def test_a_first_day(tmp_path: Path) -> None:
 
 
 def _is_refused_a_second_time(running: Home) -> None:
-    again = [CAPTIONER, "up", f"--data-dir={running.folder}", f"--port={free_port()}"]
+    again = [CAPTIONER, "up", f"--data-dir={running.folder}", f"--port={running.port}"]
     answer = subprocess.run(again, cwd=ROOT, env=environment({}), capture_output=True, text=True)
     assert answer.returncode == 1
     assert f"Another captioner (process {running.process.pid})" in answer.stderr

@@ -248,7 +248,7 @@ def test_an_unknown_model_is_refused_by_name() -> None:
 
 def test_a_default_model_that_is_not_served_is_refused() -> None:
     with pytest.raises(click.ClickException, match="'blip' is not among"):
-        preflight.refuse_unknown_models(Settings(model="blip", models=("scenes",)))
+        preflight.refuse_unserved_default(Settings(model="blip", models=("scenes",)))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,19 @@ def test_models_and_device_become_settings_and_queues() -> None:
     assert "--concurrency=40" in arguments
 
 
+def test_a_worker_for_an_unknown_model_is_refused_at_once(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli.main", "worker", "--models", "scenes,nosuch"],
+        env=environment({"CAPTIONER_DATA_DIR": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is no model named 'nosuch'. Known: blip, ")
+
+
 def test_a_worker_for_a_gpu_that_is_not_there_says_so_and_ends(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "cli.main", "worker", *ASKED],
