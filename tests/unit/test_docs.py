@@ -1,5 +1,6 @@
 """The documentation says what the code does: a thing without a line in it fails here."""
 
+import json
 import re
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from captioner.styles import ALIASES, MEANINGS, Style
 from captioner.traffic import Traffic
 from cli.main import COMMANDS, main
 from cli.outcome import CSV_HEADER
+from cli.tally import Tally
 from models import Scope
 from scripts import docs_settings
 from worker.engines.house import EngineHouse
@@ -173,6 +175,19 @@ def test_the_options_and_columns_of_captioning_are_in_its_guide() -> None:
     options = {max(option.opts, key=len) for option in command.params if option.opts[0][0] == "-"}
 
     assert [name for name in (*options, *CSV_HEADER) if f"`{name}" not in guide] == []
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    shown = READ_BY_PEOPLE[0].read_text(encoding="utf-8").splitlines()
+    captions = json.loads((ROOT / "examples" / "captions.json").read_text(encoding="utf-8"))
+    count = len(captions)
+    told = Tally(found=count, captioned=count).summary()
+    lines = [line.split(maxsplit=2) for line in shown if line.startswith("  right  ")]
+
+    ready = next(number for number, line in enumerate(shown) if line.startswith("Ready at "))
+    assert shown[ready + 1] == re.sub(r"\d+\.\d", "…", told)
+    assert f"{count} of {count} captions are right." in shown
+    assert {name: caption for _, name, caption in lines}.items() <= captions.items()
 
 
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
