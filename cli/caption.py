@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from captioner.options import Length
 from cli.connection import server_option
 from cli.options import Options
 
@@ -14,6 +15,13 @@ from cli.options import Options
 @server_option
 @click.option("--model", metavar="NAME", help="A model (see `captioner models`).")
 @click.option("--prompt", metavar="TEXT", help="How the caption should begin, or a question.")
+@click.option(
+    "--length",
+    type=click.Choice([each.value for each in Length]),
+    help="How much a caption says.",
+)
+@click.option("--language", metavar="NAME", help="Of the captions; chat models only.")
+@click.option("--tags", is_flag=True, help="With --json: each caption's words of content too.")
 @click.option(
     "--sidecars",
     is_flag=True,

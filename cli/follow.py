@@ -113,7 +113,9 @@ class Follower:
 def _outcome(picture: Picture, image: Mapping[str, Any], *, job_id: str, ms: int) -> Outcome:
     caption, error = image.get("caption"), image.get("error") or {}
     if image["status"] == "succeeded" and isinstance(caption, str):
-        return Outcome(picture, caption=caption, job_id=job_id, ms=ms)
+        tags = image.get("tags")
+        words = tuple(map(str, tags)) if isinstance(tags, list) else None
+        return Outcome(picture, caption=caption, job_id=job_id, ms=ms, tags=words)
     failure = Failure(
         str(error.get("code") or "caption_failed"),
         str(error.get("detail") or error.get("title") or "The server gave no reason."),

@@ -14,6 +14,9 @@ class Options:
     server: str
     model: str | None
     prompt: str | None
+    length: str | None
+    language: str | None
+    tags: bool
     sidecars: bool
     as_csv: bool
     as_json: bool
@@ -31,13 +34,21 @@ class Options:
     @property
     def form(self) -> dict[str, str]:
         """The fields that go with every request."""
-        fields = {"model": self.model, "prompt": self.prompt}
+        fields = {
+            "model": self.model,
+            "prompt": self.prompt,
+            "length": self.length,
+            "language": self.language,
+            "tags": "true" if self.tags else None,
+        }
         return {name: value for name, value in fields.items() if value is not None}
 
     def check(self) -> None:
         """Raise click.UsageError for options that contradict each other."""
         if self.sidecars + self.as_csv + self.as_json > 1:
             raise click.UsageError("Choose one of --sidecars, --csv and --json.")
+        if self.tags and not self.as_json:
+            raise click.UsageError("--tags needs --json: nothing else has a place for them.")
         if self.output and not (self.as_csv or self.as_json):
             raise click.UsageError("--output needs --csv or --json, to say what to write.")
         if self.output and not self.output.absolute().parent.is_dir():

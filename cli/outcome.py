@@ -19,10 +19,12 @@ class Outcome:
     failure: Failure | None = None
     job_id: str | None = None
     ms: int | None = None
+    tags: tuple[str, ...] | None = None
+    """The caption's words of content, where they were asked for."""
 
 
 def as_json(outcome: Outcome) -> str:
-    """One JSON line: path, caption, error, job_id, ms, and what stdin gave as `id`."""
+    """One JSON line: path, caption, error, job_id, ms, tags if any, and stdin's `id`."""
     failure = outcome.failure
     record: dict[str, Any] = {
         "path": str(outcome.picture.path) if outcome.picture.path else None,
@@ -30,6 +32,7 @@ def as_json(outcome: Outcome) -> str:
         "error": {"code": failure.code, "detail": failure.detail} if failure else None,
         "job_id": outcome.job_id,
         "ms": outcome.ms,
+        **({} if outcome.tags is None else {"tags": outcome.tags}),
         **outcome.picture.labels,
     }
     return json_line(record)

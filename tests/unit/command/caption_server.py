@@ -67,6 +67,8 @@ def _image(position: int, name: str, data: bytes, behaviour: Behaviour) -> dict:
         return image | {"status": "failed", "caption": None, "error": error}
     if reason := _reason(data):
         return image | {"status": "failed", "caption": None, "error": {"title": "t", **reason}}
+    if behaviour.forms[-1].get("tags"):
+        image["tags"] = ["a", "picture"]
     evil = "=cmd()\x1b[31m red\nline" if behaviour.evil else None
     return image | {"caption": evil or caption_of(data)}
 

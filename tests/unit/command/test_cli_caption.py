@@ -49,6 +49,15 @@ def test_model_and_prompt_travel_only_if_given(server, here):
     assert server.behaviour.forms == expected
 
 
+def test_length_language_and_tags_are_asked_for_and_tags_come_in_rows(server, here):
+    picture("a.jpg")
+    wishes = ("--length", "alt_text", "--language", "German", "--tags")
+    row = json_rows(caption(server, "a.jpg", *wishes, "--json").stdout)["a.jpg"]
+    assert row["tags"] == ["a", "picture"]
+    assert server.behaviour.forms == [{"length": "alt_text", "language": "German", "tags": "true"}]
+    assert "tags" not in json_rows(caption(server, "a.jpg", "--json").stdout)["a.jpg"]
+
+
 def test_stdin_lines_may_be_paths_objects_or_base64_and_a_bad_line_fails_alone(server, here):
     words = picture("a.jpg")
     picture("b.jpg")

@@ -100,6 +100,8 @@ def test_some_other_web_page_is_told_apart_from_a_captioner_server(server, here)
         (),
         ("a.jpg", "--csv", "--json"),
         ("a.jpg", "--output", "x.csv"),
+        ("a.jpg", "--csv", "--tags"),
+        ("a.jpg", "--length", "endless"),
         ("a.jpg", "--csv", "--output", "missing/x.csv"),
         ("-", "-"),
         ("a.jpg", "--server", "ftp://somewhere"),
