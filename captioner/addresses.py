@@ -1,6 +1,19 @@
-"""One server, as different libraries write its address."""
+"""Addresses of servers, as different libraries write them, and with what they may not have."""
 
-from urllib.parse import parse_qsl
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL. ValueError: it is none, without a word of it, as it may be secret."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # what is no number is found out here
+    except ValueError:
+        raise ValueError(
+            "its host or port makes no sense; what means something in a URL must be "
+            "percent-encoded in a password"
+        ) from None
+    return parts
 
 
 def for_celery(url: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+from captioner.setting_names import Address
+
 
 class Access(BaseSettings):
     """Who may do what, and how much of it."""
@@ -93,7 +95,7 @@ class Operating(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
     )
-    otlp_endpoint: str = Field(
+    otlp_endpoint: Address = Field(
         "",
         validation_alias=AliasChoices("captioner_otlp_endpoint", "otel_exporter_otlp_endpoint"),
         pattern="^(https?://.+)?$",

@@ -2,12 +2,12 @@
 
 import json
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from captioner import revisions, vllm
+from captioner import addresses, revisions, vllm
+from captioner.setting_names import Address, MayHoldPassword
 
 DAY_S = 24 * 3600.0
 
@@ -19,7 +19,7 @@ class Models(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Models served, comma-separated. Empty: the default model and scenes."
     )
-    model_sources: Annotated[dict[str, str], NoDecode] = Field(
+    model_sources: Annotated[dict[str, str], NoDecode, MayHoldPassword] = Field(
         default_factory=dict,
         description='More models, as JSON: {"name": "folder or hub id"}, or "vllm:URL" for one '
         "that a vLLM server runs.",
@@ -125,10 +125,10 @@ class Styling(BaseSettings):
         min_length=1,
         description="Gemini's or Gemma's name there: gemini-2.5-flash, gemma-3-27b-it.",
     )
-    gemini_url: str = Field(
+    gemini_url: Address = Field(
         "https://generativelanguage.googleapis.com", description="Address of the Gemini API."
     )
-    openai_url: str = Field(
+    openai_url: Address = Field(
         "",
         description="Address of a server that speaks OpenAI's API, up to and with /v1, such as "
         "Ollama's http://127.0.0.1:11434/v1. Empty: none.",
@@ -155,7 +155,7 @@ class Styling(BaseSettings):
     @field_validator("gemini_url", "openai_url")
     @classmethod
     def _urls_clear(cls, url: str) -> str:
-        parts = urlsplit(url)
+        parts = addresses.split(url)
         if url and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("it is no http or https URL")
         if parts.username is not None or parts.password is not None or parts.query:

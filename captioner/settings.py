@@ -22,6 +22,7 @@ from captioner.setting_groups import (
     Thumbnails,
     Webhooks,
 )
+from captioner.setting_names import Address
 from captioner.webhooks.secret import is_secret
 
 KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
@@ -41,15 +42,17 @@ class Settings(Operating, Webhooks, Styling, Keeping, Access, Thumbnails, Reques
 
     # Where things are
     data_dir: Path = Field(Path("captioner-data"), description="Folder for everything local.")
-    database_url: str = Field(
+    database_url: Address = Field(
         "", description="SQLAlchemy URL. Empty: SQLite in data_dir. Postgres: postgresql+psycopg://"
     )
-    redis_url: str = Field(
+    redis_url: Address = Field(
         "redis://127.0.0.1:6379/0",
         description="Redis or Valkey, for wake-ups and remembered captions (and the queue).",
     )
-    broker_url: str = Field("", description="Celery broker: redis or amqp. Empty: redis_url.")
-    blob_url: str = Field("", description="fsspec URL of the picture store. Empty: in data_dir.")
+    broker_url: Address = Field("", description="Celery broker: redis or amqp. Empty: redis_url.")
+    blob_url: Address = Field(
+        "", description="fsspec URL of the picture store. Empty: in data_dir."
+    )
 
     # Addresses that clients name
     outbound_allow: Annotated[tuple[str, ...], NoDecode] = Field(

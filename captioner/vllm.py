@@ -7,7 +7,9 @@ vllm:https://models.example/gemma/v1              behind a proxy: up to and with
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
+
+from captioner import addresses
 
 SCHEME = "vllm:"
 
@@ -24,12 +26,12 @@ class Address:
     @classmethod
     def parse(cls, source: str) -> Self:
         """The address that is written in a model's source. ValueError: it is none."""
-        parts = urlsplit(source.removeprefix(SCHEME))
+        parts = addresses.split(source.removeprefix(SCHEME))
         if not is_address(source) or parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"it is not of the form {SCHEME}http://host:port#model")
         if parts.username is not None or parts.password is not None or parts.query:
             raise ValueError("its URL has a user, a password or a query; CAPTIONER_VLLM_KEY is it")
-        if parts.port == 0:  # a port that is no number is refused by `port` itself
+        if parts.port == 0:
             raise ValueError("its port is 0")
         path = parts.path.rstrip("/") or "/v1"
         return cls(urlunsplit((parts.scheme, parts.netloc, path, "", "")), parts.fragment or None)

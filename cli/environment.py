@@ -4,6 +4,7 @@ The one place of the command line that knows `os.environ`. Reading is for `capti
 """
 
 import os
+from collections.abc import Sequence
 
 from captioner import settings
 
@@ -18,6 +19,12 @@ def configure(**given: object) -> settings.Settings:
             os.environ[f"CAPTIONER_{name.upper()}"] = str(value)
     settings.load.cache_clear()
     return settings.load()
+
+
+def first_set(names: Sequence[str]) -> str:
+    """The first of these variables that is set, in upper or lower case; else the first of all."""
+    there = {name.upper() for name in os.environ}
+    return next((name for name in names if name in there), names[0])
 
 
 def key_to_show() -> str | None:
