@@ -1,5 +1,6 @@
 """Addresses of servers, as different libraries write them, and with what they may not have."""
 
+from collections.abc import Sequence
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 
@@ -14,6 +15,15 @@ def split(url: str) -> SplitResult:
             "percent-encoded in a password"
         ) from None
     return parts
+
+
+def check(url: str, schemes: Sequence[str]) -> None:
+    """Raise ValueError unless it is a URL with one of these schemes."""
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme.lower() not in schemes:
+        *most, last = (f"{name}://" for name in schemes)
+        raise ValueError(f"it must begin with {', '.join(most)} or {last}")
+    split(url)
 
 
 def for_celery(url: str) -> str:

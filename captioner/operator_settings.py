@@ -1,20 +1,20 @@
 """Settings of who may come in, and of what is told of a running service."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+from captioner import addresses
 from captioner.setting_names import Address
 
 
 class Access(BaseSettings):
     """Who may do what, and how much of it."""
 
-    auth: str = Field(
+    auth: Literal["auto", "required", "off"] = Field(
         "auto",
-        pattern="^(auto|required|off)$",
         description="Whether API keys are asked for. auto: not on loopback, and else the API does "
         "not start before there is a key.",
     )
@@ -30,9 +30,8 @@ class Access(BaseSettings):
         "", description="Requests of one key, or of one address where there are no keys: "
         "`600/minute`, or several with `;` between. Empty: no limit."
     )  # fmt: skip
-    rate_window: str = Field(
+    rate_window: Literal["moving", "fixed"] = Field(
         "moving",
-        pattern="^(moving|fixed)$",
         description="moving: of any such time; fixed: of one that begins with a request, cheaper.",
     )
     auth_failures: str = Field(
@@ -90,20 +89,22 @@ class Operating(BaseSettings):
     worker_metrics_host: str = Field(
         "127.0.0.1", description="Address that a worker's metrics bind."
     )
-    log_level: str = Field(
-        "INFO",
-        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="DEBUG, INFO, WARNING or ERROR.",
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least of the lines that are logged."
     )
     otlp_endpoint: Address = Field(
         "",
         validation_alias=AliasChoices("captioner_otlp_endpoint", "otel_exporter_otlp_endpoint"),
-        pattern="^(https?://.+)?$",
         description="Where traces are sent, by OTLP over HTTP; or OTEL_EXPORTER_OTLP_ENDPOINT. "
-        "Empty: no traces.",
+        "An http or https URL. Empty: no traces.",
     )
-    log_format: str = Field(
-        "auto",
-        pattern="^(auto|json|text)$",
-        description="Form of a log line. auto: text on a terminal, else json.",
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Form of a log line. auto: text on a terminal, else json."
     )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _endpoint_clear(cls, url: str) -> str:
+        if url:
+            addresses.check(url, ("http", "https"))
+        return url

@@ -1,7 +1,8 @@
 """Settings by what they are about. `captioner.settings.Settings` is all of them, and says more."""
 
 import json
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -36,15 +37,13 @@ class Models(BaseSettings):
         "blip=main,blip2=v2.",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    engine: str = Field(
+    engine: Literal["auto", "reference", "torch", "openvino"] = Field(
         "auto",
-        pattern="^(auto|reference|torch|openvino)$",
         description="What runs BLIP. reference: transformers' own generate; torch: our loop; "
         "openvino: our loop on OpenVINO (CPU). auto: openvino on a CPU where it is installed.",
     )
-    dtype: str = Field(
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
-        pattern="^(auto|float32|bfloat16|float16|int8)$",
         description="Number format. int8: with openvino. auto: bfloat16 where GPU or processor "
         "(with openvino) have it.",
     )
@@ -62,6 +61,13 @@ class Models(BaseSettings):
     vllm_timeout_s: float = Field(
         120, gt=0, description="Longest wait for a vLLM server's caption."
     )
+
+    @field_validator("device")
+    @classmethod
+    def _device_named(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,2})?", device):
+            raise ValueError("it is not auto, cpu, cuda or cuda:N")
+        return device
 
     @field_validator("model_sources", mode="before")
     @classmethod
@@ -107,10 +113,8 @@ def _usable(key: SecretStr | None) -> SecretStr | None:
 class Styling(BaseSettings):
     """Who writes styled captions, and how long that may take."""
 
-    styler: str = Field(
-        "gemini",
-        pattern="^(gemini|openai|local)$",
-        description="Who writes styled captions when a request names nobody.",
+    styler: Literal["gemini", "openai", "local"] = Field(
+        "gemini", description="Who writes styled captions when a request names nobody."
     )
     gemini_api_key: SecretStr | None = Field(
         None,

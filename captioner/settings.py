@@ -8,10 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from captioner import addresses, vllm
+from captioner import addresses
+from captioner.agreement import contradictions
 from captioner.operator_settings import Access, Operating
 from captioner.outbound.rules import Rules
 from captioner.setting_groups import (
@@ -26,6 +27,13 @@ from captioner.setting_names import Address
 from captioner.webhooks.secret import is_secret
 
 KNOWN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+REDIS = ("redis", "rediss", "unix")
+SCHEMES = {
+    "database_url": ("sqlite", "postgresql+psycopg"),
+    "redis_url": REDIS,
+    "broker_url": (*REDIS, "redis+socket", "amqp", "amqps"),
+}
+"""How the addresses of servers begin."""
 
 
 class Settings(Operating, Webhooks, Styling, Keeping, Access, Thumbnails, Requests, Models):
@@ -160,53 +168,17 @@ class Settings(Operating, Webhooks, Styling, Keeping, Access, Thumbnails, Reques
                 )
         return given
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.max_waiters >= self.api_threads:
-            raise ValueError(
-                f"max_waiters={self.max_waiters} must be below api_threads={self.api_threads}: "
-                "else waiting calls could take every thread of the API"
-            )
-        if self.worker_concurrency and self.worker_concurrency < 2 * self.max_batch:
-            raise ValueError(
-                f"worker_concurrency={self.worker_concurrency} must be at least twice "
-                f"max_batch={self.max_batch}: else batches can never fill"
-            )
-        if self.lease_s < 3 * self.heartbeat_s:
-            raise ValueError(
-                f"lease_s={self.lease_s} must be at least three times "
-                f"heartbeat_s={self.heartbeat_s}: else leases run out between renewals"
-            )
-        largest = max(min(self.max_json_bytes, self.max_body_bytes), self.max_image_bytes)
-        if self.max_bodies_bytes < largest:
-            raise ValueError(
-                f"max_bodies_bytes={self.max_bodies_bytes} must be at least {largest}: "
-                "else the largest request that is allowed could never be read"
-            )
-        asks_vllm = any(map(vllm.is_address, self.model_sources.values()))
-        if asks_vllm and self.vllm_timeout_s >= self.hang_s:
-            raise ValueError(
-                f"vllm_timeout_s={self.vllm_timeout_s} must be below hang_s={self.hang_s}: else a "
-                "worker would end itself while it waits"
-            )
-        if self.thumbnail_small > self.thumbnail_medium:
-            raise ValueError(
-                f"thumbnail_small={self.thumbnail_small} is above "
-                f"thumbnail_medium={self.thumbnail_medium}"
-            )
-        if self.wait_s > self.max_wait_s:
-            raise ValueError(f"wait_s={self.wait_s} is above max_wait_s={self.max_wait_s}")
-        return self
+    @field_validator("database_url", "redis_url", "broker_url")
+    @classmethod
+    def _server_known(cls, url: str, info: ValidationInfo) -> str:
+        if url or info.field_name == "redis_url":
+            addresses.check(url, SCHEMES[info.field_name or ""])
+        return url
 
     @model_validator(mode="after")
-    def _has_room(self) -> Self:
-        if not self.max_images <= self.max_queued_per_caller <= self.max_queued:
-            raise ValueError(
-                f"max_images={self.max_images}, "
-                f"max_queued_per_caller={self.max_queued_per_caller} and "
-                f"max_queued={self.max_queued} must not fall: else the queue has no room for the "
-                "largest request, or for a caller's share"
-            )
+    def _agree(self) -> Self:
+        if wrong := "; ".join(contradictions(self)):
+            raise ValueError(wrong)
         return self
 
     @property

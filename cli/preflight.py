@@ -2,15 +2,29 @@
 
 import errno
 import socket
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import click
 
 from captioner.access.doors import is_loopback as is_loopback
 from captioner.access.doors import why_not_open
-from captioner.catalog import entries
+from captioner.catalog import check_revisions, entries
 from captioner.settings import Settings
 
+PLACE = """
+import sys
+from captioner.errors import ModelUnavailable
+from captioner.settings import load
+from worker.engines.device import place
+
+try:
+    place(load())
+except ModelUnavailable as error:
+    sys.exit(error.detail)
+"""
+PLACE_TIMEOUT_S = 120
 NEEDED = {"torch": "worker", "transformers": "worker", "supervisor": "local"}
 
 
@@ -47,6 +61,30 @@ def refuse_unserved_default(settings: Settings) -> None:
             f"The default model {settings.model!r} is not among the models served: "
             f"{', '.join(settings.served_models)}. Add it to --models, or choose another --model."
         )
+
+
+def refuse_unusable_device(settings: Settings) -> None:
+    """Raise where every worker would end at its start: for its device, or a model's revision.
+
+    What depends on the machine is found out by a process of its own, which loads PyTorch.
+    """
+    known = entries(settings)
+    if all(known[name].kind == "vllm" for name in settings.served_models):
+        return
+    check_revisions(settings)
+    by_itself = settings.device in ("auto", "cpu") and settings.engine != "openvino"
+    if by_itself and settings.dtype != "int8":
+        return
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PLACE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PLACE_TIMEOUT_S,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["PyTorch cannot be loaded."])[-1]
+        raise click.ClickException(last)
 
 
 def refuse_taken_port(host: str, port: int, *, option: str) -> None:

@@ -103,6 +103,7 @@ def _check(settings: Settings, *, flower: bool) -> None:
     preflight.refuse_missing_packages(valkey=valkey.is_wanted(settings), flower=flower)
     preflight.refuse_unknown_models(settings)
     preflight.refuse_unserved_default(settings)
+    preflight.refuse_unusable_device(settings)
     if settings.auth == "off" and not preflight.is_loopback(settings.host):
         click.echo(
             f"Warning: {settings.host} can be reached from other machines, and CAPTIONER_AUTH is "

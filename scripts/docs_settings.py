@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -10,7 +10,7 @@ from captioner.settings import Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
 START, END = "<!-- made by scripts/docs_settings.py: start -->", "<!-- end -->"
-BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "pattern": "{}"}
+BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
 
 
 def table() -> str:
@@ -34,19 +34,14 @@ def _default(field: FieldInfo) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    bounds = []
+    words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    bounds = [f"`{word}`" for word in words]
     for rule in field.metadata:
-        for name, words in BOUNDS.items():
+        for name, said in BOUNDS.items():
             limit = getattr(rule, name, None)
             if limit is not None:
-                bounds.append(words.format(_readable(limit)))
+                bounds.append(said.format(limit))
     return ", ".join(bounds)
-
-
-def _readable(limit: object) -> str:
-    if isinstance(limit, str):  # the patterns are all of the form ^(one|two)$
-        return ", ".join(f"`{word}`" for word in limit.strip("^$()").split("|"))
-    return str(limit)
 
 
 def current() -> str:

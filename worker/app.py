@@ -16,6 +16,7 @@ from celery.signals import (
 
 from captioner import logs
 from captioner.broker import celery_app
+from captioner.errors import CaptionerError
 from captioner.settings import load
 from worker import runtime
 
@@ -38,6 +39,9 @@ def _vital() -> Iterator[None]:
     """End the process when the block fails: Celery would only log it, and run on, useless."""
     try:
         yield
+    except CaptionerError as error:  # what an operator can mend needs no traceback
+        log.critical("The worker cannot start: %s", error.detail, extra={"action": "start_failed"})
+        os._exit(1)
     except BaseException:
         log.critical("The worker cannot start.", exc_info=True, extra={"action": "start_failed"})
         os._exit(1)

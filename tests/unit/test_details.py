@@ -117,5 +117,7 @@ def test_no_pixel_is_decoded() -> None:
 
 
 def test_a_small_thumbnail_may_not_be_the_larger_one() -> None:
-    with pytest.raises(ValidationError, match="thumbnail_small=256 is above thumbnail_medium=128"):
+    with pytest.raises(
+        ValidationError, match="THUMBNAIL_SMALL=256 must not be above CAPTIONER_THUMB"
+    ):
         Settings(thumbnail_small=256)

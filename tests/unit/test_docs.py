@@ -16,6 +16,7 @@ from api.forms import StyleFields
 from api.guard import MARK, OPEN
 from api.openapi import document
 from captioner import errors, metrics, schema
+from captioner.agreement import RULES, Rule
 from captioner.catalog import BUILT_IN
 from captioner.database import Database
 from captioner.services import Services
@@ -69,6 +70,18 @@ def test_the_table_of_settings_is_what_the_code_has() -> None:
     written = docs_settings.PAGE.read_text(encoding="utf-8")
 
     assert written == docs_settings.current(), "run: make docs"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.says[:24])
+def test_a_rule_between_settings_is_documented(rule: Rule) -> None:
+    _, _, rules = text_of("reference/settings.md").partition("held against others:")
+    wanted = {f"`CAPTIONER_{name.upper()}`" for name in re.findall(r"{(\w+)}", rule.says)}
+
+    assert [part for part in rules.partition("## ")[0].split("\n- ") if wanted <= names_in(part)]
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall("`[A-Z_]+`", text))
 
 
 def test_the_error_page_has_every_code_and_no_other() -> None:

@@ -5,6 +5,8 @@ import shlex
 import shutil
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from cli.flower import flower_arguments
 from cli.programs import Program, configuration
 from cli.readiness import what_is_missing
 from cli.worker import worker_arguments
+from tests.processes import environment
 
 
 def some_programs() -> list[Program]:
@@ -249,6 +252,38 @@ def test_an_unknown_model_is_refused_by_name() -> None:
 def test_a_default_model_that_is_not_served_is_refused() -> None:
     with pytest.raises(click.ClickException, match="'blip' is not among"):
         preflight.refuse_unserved_default(Settings(model="blip", models=("scenes",)))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"device": "cuda:63"}, "CAPTIONER_DEVICE='cuda:63', but this process sees no GPU."),
+        ({"dtype": "int8", "engine": "torch"}, "CAPTIONER_DTYPE=int8 needs OpenVINO"),
+        ({"model_revision": "nope=v2"}, "CAPTIONER_MODEL_REVISION='nope=v2'"),
+    ],
+)
+def test_what_every_worker_would_end_for_is_said_once_before_any_part_is_started(
+    tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    told = {f"CAPTIONER_{name.upper()}": value for name, value in given.items()}
+    folder = tmp_path / "data"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli.main", "up", f"--data-dir={folder}"],
+        env=environment({**told, "CAPTIONER_MODELS": "blip", "CUDA_VISIBLE_DEVICES": ""}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {said}")
+    assert done.stderr.count("\n") == 1
+    assert not folder.exists()
+
+
+def test_a_device_that_is_chosen_by_itself_is_left_to_the_workers() -> None:
+    preflight.refuse_unusable_device(Settings(device="auto"))
+    preflight.refuse_unusable_device(Settings(device="cpu", dtype="bfloat16"))
 
 
 @pytest.mark.parametrize(

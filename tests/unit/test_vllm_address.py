@@ -65,7 +65,7 @@ def test_an_empty_key_is_none() -> None:
 
 def test_the_wait_for_a_server_is_shorter_than_that_for_an_engine() -> None:
     asked = {"gemma": "vllm:http://box:8000"}
-    with pytest.raises(ValidationError, match="vllm_timeout_s"):
+    with pytest.raises(ValidationError, match="CAPTIONER_VLLM_TIMEOUT_S"):
         Settings(_env_file=None, model_sources=asked, vllm_timeout_s=300, hang_s=300)
 
 

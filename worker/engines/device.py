@@ -58,12 +58,11 @@ def _device(asked: str) -> tuple[torch.device, str]:
         if torch.cuda.is_available():
             return torch.device("cuda:0"), f"device auto found {torch.cuda.get_device_name(0)}"
         return torch.device("cpu"), "device auto found no GPU"
-    try:
-        device = torch.device(asked)
-    except RuntimeError as error:
-        raise ModelUnavailable(f"CAPTIONER_DEVICE={asked!r} is no device name.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelUnavailable(f"CAPTIONER_DEVICE={asked!r}, but this process sees no GPU.")
+    device = torch.device(asked)
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        sees = f"{count} of them, from cuda:0" if count else "no GPU"
+        raise ModelUnavailable(f"CAPTIONER_DEVICE={asked!r}, but this process sees {sees}.")
     return device, f"device set to {asked}"
 
 
