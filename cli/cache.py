@@ -21,10 +21,10 @@ def purge(model: str | None) -> None:
     from captioner.addresses import for_people
     from captioner.cache import Cache, connect
     from captioner.errors import CacheUnavailable
-    from captioner.settings import load
     from cli import valkey
+    from cli.environment import configure
 
-    url = valkey.use_running(load()).redis_url
+    url = valkey.use_running(configure()).redis_url
     try:
         forgotten = Cache(connect(url), ttl_s=0).purge(model)
     except CacheUnavailable as error:

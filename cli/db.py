@@ -18,9 +18,9 @@ def db() -> None:
 def upgrade(revision: str) -> None:
     """Bring the tables up to date."""
     from captioner import schema
-    from captioner.settings import load
+    from cli.environment import configure
 
-    settings = load()
+    settings = configure()
     before = schema.current(settings)
     schema.upgrade(settings, revision=revision)
     after = schema.current(settings)
@@ -32,9 +32,9 @@ def upgrade(revision: str) -> None:
 def current() -> None:
     """Show the revision that the tables are at."""
     from captioner import schema
-    from captioner.settings import load
+    from cli.environment import configure
 
-    revision = schema.current(load())
+    revision = schema.current(configure())
     click.echo(revision or "The database has no tables yet: run `captioner db upgrade`.")
 
 
@@ -43,8 +43,8 @@ def current() -> None:
 def downgrade(revision: str) -> None:
     """Take the tables back to REVISION, such as -1 or base. This can delete data."""
     from captioner import schema
-    from captioner.settings import load
+    from cli.environment import configure
 
-    settings = load()
+    settings = configure()
     schema.downgrade(settings, revision=revision)
     click.echo(f"The database is at {schema.current(settings) or 'nothing: it has no tables'}.")

@@ -98,9 +98,9 @@ def revoke(prefixes: tuple[str, ...]) -> None:
 
 def _database() -> "Database":
     from captioner.database import Database
-    from captioner.settings import load
+    from cli.environment import configure
 
-    return Database(load().database)
+    return Database(configure().database)
 
 
 def _instant(text: str) -> datetime:

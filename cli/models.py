@@ -52,9 +52,9 @@ def _served(server: str) -> list[Model]:
 def _catalog() -> list[Model]:
     from captioner import catalog
     from captioner.options import ranges
-    from captioner.settings import load
+    from cli.environment import configure
 
-    settings = load()
+    settings = configure()
     return [
         {
             **{column: getattr(entry, column) for column in COLUMNS},

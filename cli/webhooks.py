@@ -25,10 +25,10 @@ def secret() -> None:
 def test(url: str) -> None:
     """Send a signed message of the type `webhook.test` to URL, once, from this machine."""
     from captioner.outbound.client import Outbound
-    from captioner.settings import load
     from captioner.webhooks.trial import send_test
+    from cli.environment import configure
 
-    settings = load()
+    settings = configure()
     answer = send_test(url, settings, Outbound.from_settings(settings))
     if not answer.accepted:
         raise click.ClickException(f"The receiver answered {answer.status}; it should be 2xx.")
