@@ -2,19 +2,16 @@
 
 import ipaddress
 from functools import lru_cache
+from pathlib import Path
+from shlex import quote
 
 from captioner.access import book
-from captioner.database import Database
+from captioner.database import NO_TABLES, OTHER_VERSION, Database
 from captioner.errors import DatabaseUnavailable
 from captioner.settings import Settings
 
-HOW = (
-    "Make a key first:\n"
-    "  captioner db upgrade\n"
-    "  captioner keys create --owner NAME --scope admin\n"
-    "Or set CAPTIONER_AUTH=required to start without one, which answers nobody, or "
-    "CAPTIONER_AUTH=off to let in whoever reaches it."
-)
+CREATE = "captioner keys create --owner NAME --scope admin"
+UPGRADE = "captioner db upgrade"
 
 
 @lru_cache(maxsize=64)
@@ -42,14 +39,30 @@ def why_not_open(settings: Settings) -> str | None:
         return f"CAPTIONER_DEBUG is for this machine alone, and {settings.host} is not."
     if settings.auth != "auto" or settings.api_key is not None:
         return None
+    seen = f"{settings.host} can be reached from other machines"
     database = Database(settings.database)
     try:
         with database.read() as session:
             has_keys = book.any_usable(session)
     except DatabaseUnavailable as error:
-        return f"{settings.host} can be reached from other machines. {error.detail} {HOW}"
+        if error.detail == NO_TABLES:
+            return f"{seen}, and there is no API key. {_how(settings, UPGRADE, CREATE)}"
+        commands = (UPGRADE, CREATE) if error.detail == OTHER_VERSION else (CREATE,)
+        return f"{seen}. {error.detail} {_how(settings, *commands)}"
     finally:
         database.close()
-    if has_keys:
-        return None
-    return f"{settings.host} can be reached from other machines, and there is no API key. {HOW}"
+    return None if has_keys else f"{seen}, and there is no API key. {_how(settings, CREATE)}"
+
+
+def _how(settings: Settings, *commands: str) -> str:
+    """What to do, as commands that find the same database from the same place."""
+    usual = Path(Settings.model_fields["data_dir"].default).absolute()
+    here = settings.data_dir.absolute()
+    is_named = settings.database_url or here == usual
+    there = "" if is_named else f"CAPTIONER_DATA_DIR={quote(str(here))} "
+    lines = "".join(f"  {there}{command}\n" for command in commands)
+    return (
+        f"Make a key first:\n{lines}"
+        "Or set CAPTIONER_AUTH=required to start without one, which answers nobody, or "
+        "CAPTIONER_AUTH=off to let in whoever reaches it."
+    )

@@ -1,6 +1,9 @@
 """The form of keys, where they are asked for, and which limits make sense."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from captioner.errors import Forbidden
 from captioner.services import Services
 from captioner.settings import Settings
 from models import Scope
+from tests.processes import environment
 
 
 def test_keys_have_one_form_and_differ() -> None:
@@ -81,6 +85,38 @@ def test_a_door_to_others_does_not_open_without_a_key(tmp_path: Path) -> None:
         book.revoke(session, row.prefix)
     assert doors.why_not_open(Settings(**public)) is not None
     database.close()
+
+
+def commands_of(said: str | None) -> list[str]:
+    """The commands that are named, each on a line of its own."""
+    return [line.strip() for line in str(said).splitlines() if line.startswith("  ")]
+
+
+def run(command: str, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-c", command], cwd=folder, env={**environment({}), "PATH": path}, check=True
+    )
+
+
+def test_a_door_to_others_opens_after_the_commands_that_it_names(tmp_path: Path) -> None:
+    public = Settings(data_dir=tmp_path / "my data", host="0.0.0.0")
+    upgrade, create = commands_of(doors.why_not_open(public))
+    assert upgrade.endswith(" captioner db upgrade")
+    run(upgrade, tmp_path)
+    assert commands_of(doors.why_not_open(public)) == [create]
+    run(create, tmp_path)
+    assert doors.why_not_open(public) is None
+
+
+def test_a_folder_is_named_only_where_it_tells_which_database_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = Settings(data_dir=tmp_path / "captioner-data", host="0.0.0.0")
+    named = Settings(data_dir=tmp_path / "a", database_url="sqlite:///x.db", host="0.0.0.0")
+    for settings in (usual, named):
+        assert commands_of(doors.why_not_open(settings))[0] == "captioner db upgrade"
 
 
 def test_an_application_on_another_server_asks_at_another_address(tmp_path: Path) -> None:
