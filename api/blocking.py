@@ -50,11 +50,10 @@ def wait(job_id: UUID, state: JobState, *, wait_s: float) -> JobRead | JobState:
 
 def accepted(job_id: UUID, status: JobState, *, msg: str | None = None) -> Response:
     """202: the job is stored, and goes on."""
-    urls = Urls.of(job_id)
-    msg = msg or ("Job finished!" if status.final else "Job Started!")
-    response = jsonify(body(Accepted(id=job_id, msg=msg, status=status, urls=urls)))
+    told = Accepted.of(job_id, status, msg=msg)
+    response = jsonify(body(told))
     response.status_code = 202
-    response.headers["Location"] = urls.self_
+    response.headers["Location"] = told.urls.self_
     return response
 
 

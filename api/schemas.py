@@ -30,9 +30,17 @@ class Accepted(BaseModel):
     """The job is stored and will be done."""
 
     id: UUID
-    msg: str = "Job Started!"
-    status: JobState = JobState.QUEUED
+    msg: Annotated[
+        str, Field(description="'Job Started!', or 'Job finished!' where every caption was known.")
+    ]
+    status: JobState
     urls: Urls
+
+    @classmethod
+    def of(cls, job_id: UUID, status: JobState, *, msg: str | None = None) -> Self:
+        """What is said of a job that is in this state, whoever takes it down."""
+        usual = "Job finished!" if status.final else "Job Started!"
+        return cls(id=job_id, msg=msg or usual, status=status, urls=Urls.of(job_id))
 
 
 TagsOfEach = Annotated[

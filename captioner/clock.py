@@ -33,6 +33,11 @@ def _on_sqlite(element: _Instant, compiler: SQLCompiler, **kw: Any) -> str:
     )
 
 
+def written(instant: datetime) -> str:
+    """An instant in UTC, as it stands in every answer and webhook (RFC 3339)."""
+    return instant.isoformat().replace("+00:00", "Z")
+
+
 def at(session: Session) -> datetime:
     """The moment at which this is asked, by the database's clock."""
     moment: datetime = session.scalars(_NOW).one()

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Float, Select, Subquery, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
-from captioner.clock import now_plus
+from captioner.clock import now_plus, written
 from captioner.errors import JobDeleted, JobNotFound
 from models import SERVING, DeletedJob, ImageState, Job, JobImage, JobState, Worker
 
@@ -82,7 +82,7 @@ def absent(session: Session, job_id: UUID, *, owner: str | None = None) -> JobNo
         return JobNotFound(f"There is no job with the id '{job_id}'.")
     return JobDeleted(
         f"The job was deleted at {gone.deleted_at:%Y-%m-%d %H:%M:%S} UTC ({gone.reason}).",
-        deleted_at=gone.deleted_at.isoformat(),
+        deleted_at=written(gone.deleted_at),
         reason=gone.reason,
     )
 

@@ -36,9 +36,9 @@ def accepted_stream(job_id: UUID, status: JobState) -> Response:
     except ServiceError as error:  # the job exists all the same
         error.extra.update(id=str(job_id), urls=Urls.of(job_id).model_dump(by_alias=True))
         raise
-    urls = Urls.of(job_id)
-    response = _stream(place, after=0, first=Accepted(id=job_id, status=status, urls=urls))
-    response.headers["Location"] = urls.self_
+    told = Accepted.of(job_id, status)
+    response = _stream(place, after=0, first=told)
+    response.headers["Location"] = told.urls.self_
     return response
 
 

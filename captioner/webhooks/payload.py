@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from captioner import errors
+from captioner.clock import written
 from captioner.errors import CaptionerError
 from captioner.options import Options
 from models import ImageState, Job, JobImage, WebhookKind
@@ -110,4 +111,4 @@ def _fault(image: Any) -> dict[str, object]:
 
 
 def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+    return None if instant is None else written(instant)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from uuid_utils.compat import uuid7
 
+from captioner.clock import written
 from captioner.outbound.client import Answer, Outbound
 from captioner.settings import Settings
 from captioner.webhooks import signing
@@ -13,7 +14,7 @@ from captioner.webhooks import signing
 def send_test(url: str, settings: Settings, outbound: Outbound) -> Answer:
     """Send it once, signed as any other. Raises `WebhooksUnconfigured` and what `post` raises."""
     at, webhook_id = datetime.now(UTC), str(uuid7())
-    said = {"type": "webhook.test", "timestamp": at.isoformat(), "data": {}}
+    said = {"type": "webhook.test", "timestamp": written(at), "data": {}}
     body = json.dumps(said, separators=(",", ":"))
     return outbound.post(
         url,

@@ -132,6 +132,7 @@ def test_the_stream_of_a_job_that_is_known_has_its_captions_and_its_end(http) ->
     assert [event.name for event in told] == ["accepted", "image", "progress", "end"]
     assert [event.number for event in told] == [None, 1, None, 2]
     assert told[0].data["status"] == told[-1].data["status"] == "succeeded"
+    assert told[0].data["msg"] == "Job finished!"  # as the 202 says it
     with http.stream(
         "POST", "/captionImage", files=files(other, known), headers=wishes
     ) as response:

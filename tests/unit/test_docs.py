@@ -26,7 +26,7 @@ from captioner.traffic import Traffic
 from cli.main import COMMANDS, main
 from cli.outcome import CSV_HEADER
 from cli.tally import Tally
-from models import Scope
+from models import JobState, Scope
 from scripts import docs_settings
 from worker.engines.house import EngineHouse
 from worker.meters import Meters
@@ -78,6 +78,11 @@ def test_a_rule_between_settings_is_documented(rule: Rule) -> None:
     wanted = {f"`CAPTIONER_{name.upper()}`" for name in re.findall(r"{(\w+)}", rule.says)}
 
     assert [part for part in rules.partition("## ")[0].split("\n- ") if wanted <= names_in(part)]
+
+
+@pytest.mark.parametrize("page", ["guides/http.md", "guides/jobs.md"])
+def test_every_state_of_a_job_is_documented(page: str) -> None:
+    assert set(JobState) <= set(table_rows(page))
 
 
 def names_in(text: str) -> set[str]:

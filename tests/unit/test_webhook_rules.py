@@ -94,9 +94,9 @@ def test_the_command_makes_a_secret_and_tries_a_receiver(monkeypatch) -> None:
     assert bad.exit_code == 1
     assert "500" in bad.output
     assert found.bad == []
-    assert Webhook(made).verify(found.received[0].body, found.received[0].headers)["type"] == (
-        "webhook.test"
-    )
+    said = Webhook(made).verify(found.received[0].body, found.received[0].headers)
+    assert said["type"] == "webhook.test"
+    assert said["timestamp"].endswith("Z")
 
 
 def test_without_a_secret_the_command_says_how_to_make_one(monkeypatch) -> None:
