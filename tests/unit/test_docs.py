@@ -231,6 +231,23 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(pages_of(config["nav"])) == [str(page.relative_to(DOCS)) for page in PAGES]
 
 
+@pytest.mark.parametrize("start", [ROOT / "README.md", DOCS / "index.md"], ids=["readme", "index"])
+def test_every_guide_and_reference_is_linked_from_the_first_page(start: Path) -> None:
+    links = {link.partition("#")[0] for link in LINK.findall(start.read_text(encoding="utf-8"))}
+    pages = [page for name in ("guides", "reference") for page in (DOCS / name).glob("*.md")]
+
+    assert {page.relative_to(start.parent).as_posix() for page in pages} <= links
+
+
+@pytest.mark.parametrize("page", READ_BY_PEOPLE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_ours_that_a_page_names_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md":  # it tells of what was, too
+        return
+    named = re.findall(r"`((?:api|captioner|cli|scripts|worker)/[\w/.]+)`", page.read_text())
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def pages_of(nav: object) -> list[str]:
     match nav:
         case str():
