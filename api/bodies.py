@@ -159,10 +159,7 @@ def form_uploads(request: Request, max_image_bytes: int, *, texts: Sequence[str]
         words = f", text into {' or '.join(map(repr, texts))}" if texts else ""
         name = (unknown[0] or "")[:64]  # a part may have no name at all
         if name in FILE_FIELDS:
-            raise InvalidRequest(
-                f"The field {name!r} came as text: send the picture's file. curl takes it as "
-                f"-F {name}=@photo.jpg, with the @."
-            )
+            raise InvalidRequest(f"The field {name!r} came as text; curl: -F {name}=@photo.jpg.")
         raise InvalidRequest(
             f"The form has a field {name!r}; files go into 'images' or 'file'{words}."
         )
