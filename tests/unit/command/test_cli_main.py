@@ -104,7 +104,7 @@ def raising(error: BaseException) -> LazyGroup:
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (DatabaseUnavailable("The database is\x1b[2J away."), 1, "The database is\\x1b[2J away."),
+        (DatabaseUnavailable("The database is\u202e away."), 1, "The database is\\u202e away."),
         (InvalidRequest("That is no number."), 2, "That is no number."),
         (httpx.ConnectError("refused"), 1, "The server cannot be reached: refused"),
     ],
