@@ -7,6 +7,9 @@ from cli.environment import configure
 from cli.lifeline import end_with_parent
 from cli.preflight import refuse_open_door, refuse_taken_port
 
+PATIENCE_S = 5.0
+"""How long processes of an API that was killed may have the port still."""
+
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
@@ -25,7 +28,7 @@ def api(host: str | None, port: int | None, tied: bool) -> None:
         end_with_parent()
     settings = valkey.use_running(configure(host=host, port=port))
     if not tied:
-        refuse_taken_port(settings.host, settings.port, option="--port")
+        refuse_taken_port(settings.host, settings.port, option="--port", patience_s=PATIENCE_S)
     refuse_open_door(settings)
     from api.serving import serve
 

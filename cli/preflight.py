@@ -4,6 +4,7 @@ import errno
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
 import click
@@ -25,6 +26,8 @@ except ModelUnavailable as error:
     sys.exit(error.detail)
 """
 PLACE_TIMEOUT_S = 120
+LOOK_S = 0.1
+"""Between two looks at a port that is taken."""
 NEEDED = {"torch": "worker", "transformers": "worker", "supervisor": "local"}
 
 
@@ -87,15 +90,26 @@ def refuse_unusable_device(settings: Settings) -> None:
         raise click.ClickException(last)
 
 
-def refuse_taken_port(host: str, port: int, *, option: str) -> None:
-    """Raise unless a server could listen there now."""
+def refuse_taken_port(host: str, port: int, *, option: str, patience_s: float = 0.0) -> None:
+    """Raise unless a server could listen there, now or within a while: the processes of one that
+    was killed have its port for a moment longer.
+    """
+    deadline = time.monotonic() + patience_s
+    while (error := _trouble_with(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+            raise click.ClickException(_why_not(error, host, port, option)) from error
+        time.sleep(LOOK_S)
+
+
+def _trouble_with(host: str, port: int) -> OSError | None:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise click.ClickException(_why_not(error, host, port, option)) from error
+        return error
+    return None
 
 
 def _why_not(error: OSError, host: str, port: int, option: str) -> str:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -21,6 +22,15 @@ def test_a_taken_port_is_refused() -> None:
         with pytest.raises(click.ClickException, match=f"Port {port} .* is taken.*--port"):
             preflight.refuse_taken_port("127.0.0.1", port, option="--port")
     preflight.refuse_taken_port("127.0.0.1", port, option="--port")
+
+
+def test_a_port_that_is_taken_for_a_moment_longer_is_waited_for() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        threading.Timer(0.3, taken.close).start()
+        preflight.refuse_taken_port("127.0.0.1", port, option="--port", patience_s=10)
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
