@@ -14,7 +14,7 @@ View = Mapping[str, Any]
 
 def show_jobs(views: Sequence[View]) -> None:
     """Id, status, done, all, created: a line a job."""
-    shown = _to_the_second if sys.stdout.isatty() else str
+    shown = _to_the_minute if sys.stdout.isatty() else str
     rows = [
         (
             str(view["id"]),
@@ -44,8 +44,8 @@ def show_job(view: View) -> None:
     _show(("#", "Status", "File", "Caption"), rows)
 
 
-def _to_the_second(created: str) -> str:
-    return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+def _to_the_minute(created: str) -> str:
+    return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _result(image: View) -> str:
@@ -67,7 +67,8 @@ def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     # Nothing is drawn at the sides, so that a job's id and the rest have room in 80 columns.
-    grid = Table(*heads, header_style="bold", box=SIMPLE, pad_edge=False, show_edge=False)
+    grid = Table(*heads, header_style="bold", box=SIMPLE, pad_edge=False, show_edge=False,
+                 padding=(0, 1, 0, 0))  # fmt: skip
     grid.columns[0].no_wrap = True
     for column in grid.columns:
         column.overflow = "fold"

@@ -58,11 +58,14 @@ def test_jobs_are_listed_and_shown_as_lines(server, make, database) -> None:
     assert shown["counts"]["total"] == 3
 
 
-def test_a_job_id_can_be_copied_from_a_terminal_of_80_columns(server, make) -> None:
+def test_a_job_id_can_be_copied_from_a_terminal_of_80_columns(server, make, database) -> None:
     job_id = make(3)
+    finish(database, many := make(10_000), 10_000)  # and there is room for the longest line
     command = [sys.executable, "-m", "cli.main", "jobs", "list", "--server", server]
-    (line,) = [x for x in screen(command, columns=80).splitlines() if str(job_id) in x]
-    assert re.search(r"queued +0 +3 +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\s*$", line)
+    lines = screen(command, columns=80).splitlines()
+    for shown, counts in ((job_id, "queued +0 +3"), (many, "succeeded +10000 +10000")):
+        (line,) = [x for x in lines if str(shown) in x]
+        assert re.search(rf"{counts} +20\d\d-\d\d-\d\d \d\d:\d\d\s*$", line)
 
 
 def test_who_needs_a_key_is_told_how_to_give_it(stack, tmp_path, monkeypatch) -> None:
