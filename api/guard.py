@@ -91,7 +91,7 @@ def _caller(settings: Settings) -> Caller:
     door = _door()
     on_trust = settings.debug and is_loopback(door)
     if on_trust if always else not asks_for_keys(settings, door):
-        if settings.auth == "auto":
+        if settings.auth != "off":  # also where a setting trusts this machine
             own_site.refuse_others(request, settings)
         return ANYBODY
     shown = _shown_key()

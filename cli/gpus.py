@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import click
 
 from captioner.settings import Settings
+from cli import apart
 from cli.environment import configure
 
 ASK = """
@@ -42,13 +41,7 @@ def visible() -> list[str]:
 
     Raises ClickException when there is none, or PyTorch cannot be asked.
     """
-    asked = subprocess.run(
-        [sys.executable, "-P", "-c", ASK],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=ASK_TIMEOUT_S,
-    )
+    asked = apart.run(ASK, timeout_s=ASK_TIMEOUT_S)
     last = (asked.stderr.strip().splitlines() or [""])[-1]
     if asked.returncode:
         raise click.ClickException(f"PyTorch cannot be asked for its GPUs: {last}")

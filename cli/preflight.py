@@ -2,8 +2,6 @@
 
 import errno
 import socket
-import subprocess
-import sys
 import time
 from importlib.util import find_spec
 
@@ -13,6 +11,7 @@ from captioner.access.doors import is_loopback as is_loopback
 from captioner.access.doors import why_not_open
 from captioner.catalog import check_revisions, entries
 from captioner.settings import Settings
+from cli import apart
 
 PLACE = """
 import sys
@@ -78,13 +77,7 @@ def refuse_unusable_device(settings: Settings) -> None:
     by_itself = settings.device in ("auto", "cpu") and settings.engine != "openvino"
     if by_itself and settings.dtype != "int8":
         return
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", PLACE],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PLACE_TIMEOUT_S,
-    )
+    done = apart.run(PLACE, timeout_s=PLACE_TIMEOUT_S)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["PyTorch cannot be loaded."])[-1]
         raise click.ClickException(last)

@@ -250,8 +250,9 @@ def locked(session: Session, *wanted: ColumnElement[bool]) -> list[Key]:
 
 def lock_jobs(session: Session, job_ids: Iterable[UUID]) -> None:
     """Lock jobs by their ids, before several changes that each take some of them."""
-    wanted = Job.id.in_(set(job_ids))
-    session.execute(select(Job.id).where(wanted).order_by(Job.id).with_for_update())
+    if ids := set(job_ids):
+        wanted = select(Job.id).where(Job.id.in_(ids)).order_by(Job.id)
+        session.execute(wanted.with_for_update())
 
 
 def _started(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Any]:

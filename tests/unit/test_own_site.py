@@ -70,3 +70,10 @@ def test_programs_its_own_pages_and_those_that_are_named_are_served(
 ) -> None:
     answer = client(tmp_path, cors_origins=APP).post("/captionImage", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+
+
+def test_what_debugging_opens_is_open_to_this_machine_alone(tmp_path: Path) -> None:
+    asked = client(tmp_path, auth="required", debug=True)
+    refused = asked.post("/api/admin/reset-cache", headers={"Origin": "https://evil.example"})
+    assert (refused.status_code, refused.json["code"]) == (403, "not_from_here")
+    assert asked.post("/api/admin/reset-cache").status_code != 403
